@@ -1,0 +1,228 @@
+// Signs, indices and codes.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "call.h"
+#include "check.h"
+
+namespace bsq::test {
+namespace {
+
+// component d of the code with this index, dimension 0 being the most significant bit.
+bool bit_of(int64_t index, int64_t dim, int64_t d) {
+  return (static_cast<uint64_t>(index) >> static_cast<uint64_t>(dim - 1 - d) & 1U) != 0;
+}
+
+template <class T>
+void check_round_trip(int64_t dim, const std::vector<int64_t>& indices) {
+  const bsq_options options = options_for(dim);
+  const T corner = static_cast<T>(1 / std::sqrt(static_cast<double>(dim)));
+  std::vector<T> codes;
+  CHECK_OK(decode(options, indices, codes));
+  int64_t wrong = 0;
+  for (size_t n = 0; n < indices.size(); ++n) {
+    for (int64_t d = 0; d < dim; ++d) {
+      const T expected = bit_of(indices[n], dim, d) ? corner : -corner;
+      wrong += codes[n * static_cast<size_t>(dim) + static_cast<size_t>(d)] == expected ? 0 : 1;
+    }
+  }
+  CHECK_EQ(wrong, 0);
+  std::vector<int64_t> back;
+  CHECK_OK(encode(options, codes, back));
+  CHECK(back == indices);
+  CHECK_OK(codes_to_indices(options, codes, back));
+  CHECK(back == indices);
+  for (T& code : codes) {
+    code *= 1000;  // any scale
+  }
+  CHECK_OK(codes_to_indices(options, codes, back));
+  CHECK(back == indices);
+  std::vector<T> quantized(codes.size());
+  CHECK_OK(bsq_host_forward(&options, kDtype<T>, static_cast<int64_t>(indices.size()), codes.data(),
+                            bytes(codes), quantized.data(), bytes(quantized), back.data(),
+                            bytes(back), nullptr));
+  CHECK(back == indices);
+  CHECK(quantized[0] == (bit_of(indices[0], dim, 0) ? corner : -corner));
+}
+
+int64_t largest_index(int64_t dim) {
+  return static_cast<int64_t>((uint64_t{1} << static_cast<uint64_t>(dim)) - 1);
+}
+
+}  // namespace
+
+TEST(every_index) {
+  for (int64_t dim = 1; dim <= 16; ++dim) {
+    std::vector<int64_t> indices(static_cast<size_t>(largest_index(dim)) + 1);
+    for (size_t i = 0; i < indices.size(); ++i) {
+      indices[i] = static_cast<int64_t>(i);
+    }
+    check_round_trip<float>(dim, indices);
+    check_round_trip<double>(dim, indices);
+  }
+}
+
+TEST(random_indices) {
+  Random random(6);
+  for (const int64_t dim : {17, 24, 25, 31, 32, 33, 53, 54, 62, 63}) {
+    std::vector<int64_t> indices{largest_index(dim), 0, 1, int64_t{1} << (dim - 1),
+                                 largest_index(dim) - 1};
+    for (int i = 0; i < 3000; ++i) {
+      indices.push_back(
+          static_cast<int64_t>(random.bits() & static_cast<uint64_t>(largest_index(dim))));
+    }
+    check_round_trip<float>(dim, indices);
+    check_round_trip<double>(dim, indices);
+  }
+}
+
+TEST(encode_takes_the_sign_alone) {
+  const float tiny = std::numeric_limits<float>::denorm_min();
+  const std::vector<float> x{0.0F,  -0.0F,  tiny,    -tiny, 3e38F,
+                             1e17F, 1e-30F, -1e-30F, 1.0F,  std::numeric_limits<float>::min()};
+  std::vector<int64_t> indices;
+  CHECK_OK(encode(options_for(5), x, indices));
+  CHECK_EQ(indices[0], 0b00101);
+  CHECK_EQ(indices[1], 0b11011);
+  CHECK_OK(encode(options_for(1), x, indices));
+  CHECK(indices == (std::vector<int64_t>{0, 0, 1, 0, 1, 1, 1, 0, 1, 1}));
+  const std::vector<double> wide{std::numeric_limits<double>::denorm_min(),
+                                 -std::numeric_limits<double>::denorm_min(), 1.7e308, -1.7e308};
+  CHECK_OK(encode(options_for(4), wide, indices));
+  CHECK_EQ(indices[0], 0b1010);
+}
+
+TEST(decode_refuses_indices_out_of_range) {
+  for (const int64_t dim : {1, 13, 32, 62, 63}) {
+    const bsq_options options = options_for(dim);
+    std::vector<int64_t> bad{-1, std::numeric_limits<int64_t>::min()};
+    if (dim < 63) {
+      bad.push_back(largest_index(dim) + 1);
+      bad.push_back(std::numeric_limits<int64_t>::max());
+    }
+    for (const int64_t value : bad) {
+      std::vector<int64_t> indices(3, largest_index(dim));
+      std::vector<float> codes;
+      CHECK_OK(decode(options, indices, codes));
+      indices[1] = value;
+      indices[2] = value;
+      CHECK_REFUSED(decode(options, indices, codes), BSQ_INVALID_ARGUMENT,
+                    "indices[1] is " + std::to_string(value) + ", expected 0 to " +
+                        std::to_string(largest_index(dim)) + " for code_dim " +
+                        std::to_string(dim));
+    }
+  }
+}
+
+// With many bad ones, on many threads, the first is named.
+TEST(the_first_bad_index_is_named) {
+  constexpr int64_t kRows = 200000;
+  for (const int64_t first : {int64_t{0}, int64_t{70001}, kRows - 1}) {
+    std::vector<int64_t> indices(kRows, 5);
+    for (int64_t row = first; row < kRows; row += 1 + row % 7) {
+      indices[static_cast<size_t>(row)] = 8;
+    }
+    std::vector<double> codes;
+    CHECK_REFUSED(decode(options_for(3), indices, codes), BSQ_INVALID_ARGUMENT,
+                  "indices[" + std::to_string(first) + "] is 8,");
+  }
+}
+
+template <class T>
+void check_code_refusals() {
+  const bsq_options options = options_for(4);
+  constexpr int64_t kRows = 100000;
+  const T nan = std::numeric_limits<T>::quiet_NaN();
+  const T infinity = std::numeric_limits<T>::infinity();
+  for (const T bad : {T{0}, -T{0}, nan, infinity, -infinity}) {
+    for (const int64_t row : {int64_t{0}, int64_t{51234}, kRows - 1}) {
+      for (const int64_t column : {0, 2, 3}) {
+        std::vector<T> codes(static_cast<size_t>(kRows * 4), T{-1});
+        for (int64_t i = row * 4 + column; i < kRows * 4; i += 1 + i % 5) {
+          codes[static_cast<size_t>(i)] = bad;
+        }
+        std::vector<int64_t> indices;
+        CHECK_REFUSED(codes_to_indices(options, codes, indices), BSQ_INVALID_ARGUMENT,
+                      "codes[" + std::to_string(row) + ", " + std::to_string(column) + "] is " +
+                          show(bad) + ", expected a code value");
+      }
+    }
+  }
+}
+
+TEST(codes_to_indices_refuses_what_is_no_code) {
+  check_code_refusals<float>();
+  check_code_refusals<double>();
+}
+
+// More rows than one thread gets: the same as row by row.
+template <class T>
+void check_many_rows(int64_t dim, int64_t rows) {
+  const bsq_options options = options_for(dim);
+  const std::vector<T> x = Random(static_cast<uint64_t>(dim)).normals<T>(rows * dim);
+  std::vector<int64_t> indices;
+  CHECK_OK(encode(options, x, indices));
+  std::vector<T> codes;
+  CHECK_OK(decode(options, indices, codes));
+  std::vector<int64_t> back;
+  CHECK_OK(codes_to_indices(options, codes, back));
+  CHECK(back == indices);
+  std::vector<T> gradient;
+  CHECK_OK(backward(options, x, codes, 0.0, gradient));
+  int64_t wrong = 0;
+  for (int64_t row = 0; row < rows; ++row) {
+    int64_t index = 0;
+    std::vector<T> code(static_cast<size_t>(dim));
+    std::vector<T> row_gradient(static_cast<size_t>(dim));
+    const int64_t row_bytes = bytes(code);
+    const T* const x_row = x.data() + row * dim;
+    const T* const code_row = codes.data() + row * dim;
+    const bool failed =
+        Outcome(bsq_host_encode(&options, kDtype<T>, 1, x_row, row_bytes, &index, 8)).code != 0 ||
+        Outcome(bsq_host_decode(&options, kDtype<T>, 1, &index, 8, code.data(), row_bytes)).code !=
+            0 ||
+        Outcome(bsq_host_backward(&options, kDtype<T>, 1, x_row, row_bytes, code_row, row_bytes, 0,
+                                  row_gradient.data(), row_bytes))
+                .code != 0;
+    const bool same =
+        index == indices[static_cast<size_t>(row)] &&
+        std::equal(code.begin(), code.end(), code_row) &&
+        std::equal(row_gradient.begin(), row_gradient.end(), gradient.data() + row * dim);
+    wrong += failed || !same ? 1 : 0;
+  }
+  CHECK_EQ(wrong, 0);
+}
+
+TEST(many_rows_are_as_one_by_one) {
+  check_many_rows<float>(13, 20001);  // a thread gets 65536 elements or more
+  check_many_rows<double>(13, 20001);
+  check_many_rows<float>(63, 5001);
+  check_many_rows<double>(1, 200001);
+}
+
+TEST(bits_to_codes) {
+  constexpr int64_t kCount = 200003;  // several threads
+  std::vector<float> bits(kCount);
+  for (size_t i = 0; i < bits.size(); ++i) {
+    bits[i] = static_cast<float>(i % 3 % 2);
+  }
+  std::vector<float> codes(bits.size(), 7);
+  CHECK_OK(bsq_host_bits_to_codes(BSQ_FLOAT32, kCount, bits.data(), bytes(bits), codes.data(),
+                                  bytes(codes)));
+  int64_t wrong = 0;
+  for (size_t i = 0; i < bits.size(); ++i) {
+    wrong += codes[i] == (i % 3 == 1 ? 1.0F : -1.0F) ? 0 : 1;
+  }
+  CHECK_EQ(wrong, 0);
+  const std::vector<double> halves{0, 1, 0.5, -0.0, 2};
+  std::vector<double> result(5);
+  CHECK_OK(bsq_host_bits_to_codes(BSQ_FLOAT64, 5, halves.data(), bytes(halves), result.data(),
+                                  bytes(result)));
+  CHECK(result == (std::vector<double>{-1, 1, 0, -1, 3}));
+}
+
+}  // namespace bsq::test

@@ -1,0 +1,131 @@
+// Running out of memory: a status, no leak, and later calls work. Address space is limited in a
+// child process, forked before LibTorch has any thread (OpenMP's threads do not survive a fork).
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "call.h"
+#include "check.h"
+
+namespace bsq::test {
+namespace {
+
+constexpr int64_t kDim = 24;
+constexpr uint64_t kMegabyte = 1024 * 1024;
+
+// The process's address space in bytes, as RLIMIT_AS counts it.
+uint64_t address_space() {
+  uint64_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  return pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+void limit_address_space(uint64_t limit) {
+  rlimit limits{};
+  CHECK_EQ(getrlimit(RLIMIT_AS, &limits), 0);
+  limits.rlim_cur = limit;
+  CHECK_EQ(setrlimit(RLIMIT_AS, &limits), 0);
+}
+
+// Runs body in a child process, whose checks are printed there and counted here as one.
+template <class Body>
+void in_child(const Body& body) {
+  (void)std::fflush(stdout);
+  const pid_t child = fork();
+  if (child == 0) {
+    const int failed = body();
+    (void)std::fflush(stdout);
+    _exit(failed == 0 ? 0 : 1);
+  }
+  CHECK(child > 0);
+  int status = -1;
+  CHECK_EQ(waitpid(child, &status, 0), child);
+  CHECK(WIFEXITED(status));
+  CHECK_EQ(WEXITSTATUS(status), 0);
+}
+
+struct Calls {
+  bsq_options options = options_for(kDim);
+  std::vector<double> x = Random(1).normals<double>(70 * kDim);
+  std::vector<double> grad_x = std::vector<double>(x.size());
+  bsq_losses losses = empty_losses();
+
+  Outcome backward() {
+    return Outcome(bsq_host_backward(&options, BSQ_FLOAT64, 70, x.data(), bytes(x), nullptr, 0, 1.0,
+                                     grad_x.data(), bytes(grad_x)));
+  }
+  Outcome forward() {
+    return Outcome(bsq_host_forward(&options, BSQ_FLOAT64, 70, x.data(), bytes(x), nullptr, 0,
+                                    nullptr, 0, &losses));
+  }
+};
+
+// The number of failed expectations.
+int run_out_of_memory() {
+  int failed = 0;
+  const auto expect = [&failed](bool condition, const std::string& text) {
+    if (!condition) {
+      ++failed;
+      std::printf("expected %s\n", text.c_str());
+    }
+  };
+  Calls calls;
+  expect(calls.backward().code == BSQ_OK && calls.forward().code == BSQ_OK,
+         "success before the limit");  // this also starts the threads
+  const std::vector<double> first_result = calls.grad_x;
+  const uint64_t before = address_space();
+  int refused = 0;
+  // Each limit fails at another allocation. The largest (128 MB) is wanted after some small ones.
+  for (uint64_t spare = 0; spare <= 260; spare += 4) {
+    limit_address_space(before + spare * kMegabyte);
+    for (const bool is_forward : {false, true}) {
+      const Outcome outcome = is_forward ? calls.forward() : calls.backward();
+      limit_address_space(RLIM_INFINITY);
+      refused += outcome.code == BSQ_OUT_OF_MEMORY ? 1 : 0;
+      expect(outcome.code == BSQ_OK || outcome.code == BSQ_OUT_OF_MEMORY,
+             "out of memory with " + std::to_string(spare) + " MB spare, not: " + outcome.message);
+      expect(outcome.code == BSQ_OK || outcome.message.find("bytes") != std::string::npos ||
+                 outcome.message == "out of memory",
+             "a message with the size, not: " + outcome.message);
+      limit_address_space(before + spare * kMegabyte);
+    }
+    limit_address_space(RLIM_INFINITY);
+  }
+  expect(refused > 20, "many refusals, not " + std::to_string(refused));
+  expect(bsq_debug_live_handles() == 0, "no live handles");
+  const uint64_t after = address_space();
+  expect(after < before + 64 * kMegabyte,
+         "no leak, not " + std::to_string((after - before) / kMegabyte) + " MB");
+  expect(calls.backward().code == BSQ_OK, "success after the limit");
+  expect(calls.grad_x == first_result, "the same result as before the limit");
+  std::printf("%d calls were refused for want of memory\n", refused);
+  return failed;
+}
+
+}  // namespace
+
+TEST(out_of_memory) {
+#ifdef __SANITIZE_ADDRESS__
+  SKIP("the address sanitizer needs terabytes of address space: no RLIMIT_AS under it");
+#else
+  in_child(run_out_of_memory);
+#endif
+}
+
+// Nothing is allocated for what a wrong call claims: refused by the checks alone.
+TEST(claimed_sizes_are_not_allocated) {
+  const bsq_options options = options_for(1);
+  const float x = 1;
+  int64_t index = 0;
+  const int64_t rows = (int64_t{1} << 61U) - 1;
+  CHECK_REFUSED(bsq_host_encode(&options, BSQ_FLOAT32, rows, &x, sizeof(x), &index, sizeof(index)),
+                BSQ_INVALID_ARGUMENT, "x has 4 bytes, expected at least 9223372036854775804");
+}
+
+}  // namespace bsq::test

@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Builds libbsq.so with CMake and puts it where the Java build packages it.
+#
+#   scripts/build-native.sh                              build the release preset
+#   scripts/build-native.sh --test                       and run its tests
+#   scripts/build-native.sh --preset sanitize --test     under the sanitizers
+#   scripts/build-native.sh --lint                       clang-tidy, where it is installed
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+preset=release
+action=build
+while (($# > 0)); do
+  case $1 in
+    --preset) preset=${2:?--preset needs a name of native/CMakePresets.json}; shift ;;
+    --test) action=test ;;
+    --lint) action=lint ;;
+    *) die "unknown option $1." "Usage: scripts/build-native.sh [--preset NAME] [--test | --lint]" ;;
+  esac
+  shift
+done
+
+oldest_cmake=3.24
+compiler=${CXX:-c++}
+command -v "$compiler" >/dev/null || die "no C++ compiler found: looked for $compiler on PATH ($PATH)." \
+  "Install one (Debian: apt-get install g++), or set CXX to it."
+command -v cmake >/dev/null || die "no CMake found: looked for cmake on PATH ($PATH)." \
+  "Install $oldest_cmake or newer (Debian: apt-get install cmake)."
+cmake_version=$(cmake --version | sed -nE '1s/.*version ([0-9.]+).*/\1/p')
+version_at_least "$cmake_version" "$oldest_cmake" ||
+  die "the CMake on PATH ($(command -v cmake)) is version $cmake_version, which is too old." \
+    "Install $oldest_cmake or newer."
+
+libtorch=$("$root/scripts/setup-libtorch.sh")
+
+# run WORDS...: silent, but for the output of a command that fails.
+run() {
+  local output
+  if ! output=$("$@" 2>&1); then
+    printf '%s\n' "$output" >&2
+    die "the native build failed: $*" "The output above says why."
+  fi
+}
+
+generator=()
+if [[ ! -f $root/target/native/$preset/CMakeCache.txt ]] && command -v ninja >/dev/null; then
+  generator=(-G Ninja)
+fi
+cd "$root/native"
+run cmake --preset "$preset" "${generator[@]}" -DLIBTORCH_DIR="$libtorch"
+run cmake --build --preset "$preset" --parallel "$(nproc)"
+
+case $action in
+  build)
+    # Java loads the release build from here.
+    built=$root/target/native/release/libbsq.so
+    packaged=$root/target/classes/META-INF/native/linux-$(uname -m)/libbsq.so
+    if [[ $preset == release ]] && ! cmp -s "$built" "$packaged"; then
+      mkdir -p "$(dirname "$packaged")"
+      cp "$built" "$packaged.partial"
+      mv "$packaged.partial" "$packaged"
+    fi
+    ;;
+  test) ctest --preset "$preset" ;;
+  lint)
+    # Other versions of clang-tidy find other things.
+    if command -v clang-tidy-14 >/dev/null; then
+      find src tests -name '*.cpp' -print0 |
+        xargs -0 -n 1 -P "$(nproc)" clang-tidy-14 --quiet -p "$root/target/native/$preset"
+    else
+      say "clang-tidy-14 is not installed: the C++ code is not linted (Debian: apt-get install clang-tidy-14)"
+    fi
+    ;;
+esac

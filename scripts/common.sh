@@ -1,0 +1,32 @@
+# Sourced by the other scripts: where things are, and how failures are told.
+# shellcheck shell=bash
+
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+# The LibTorch that set-up installs; the oldest that bsq4j runs on. NativeRuntime.java knows both.
+torch_version=2.13.0
+oldest_torch=2.10
+
+# say WORDS...: a line for the user, on standard error, since standard output is for results.
+say() { printf 'bsq4j: %s\n' "$*" >&2; }
+
+# die WHAT [MORE...]: one message, a line each, and exit status 1.
+die() {
+  say "$1"
+  shift
+  if (($# > 0)); then
+    printf '       %s\n' "$@" >&2
+  fi
+  exit 1
+}
+
+cache_dir() { printf '%s\n' "${BSQ4J_CACHE:-$HOME/.cache/bsq4j}"; }
+
+# The LibTorch folder that the user asks for, or nothing: -Dlibtorch=DIR (the build and the launcher
+# pass it on in BSQ4J_LIBTORCH_OPTION) before $LIBTORCH, as in NativeRuntime.java.
+requested_libtorch() { printf '%s\n' "${BSQ4J_LIBTORCH_OPTION:-${LIBTORCH:-}}"; }
+
+# version_at_least HAVE WANT: compares dotted numbers.
+version_at_least() { [[ $(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1) == "$2" ]]; }

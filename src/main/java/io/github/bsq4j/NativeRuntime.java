@@ -1,0 +1,116 @@
+package io.github.bsq4j;
+
+import io.github.bsq4j.internal.NativeCalls;
+import io.github.bsq4j.internal.NativeLibrary;
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.OptionalInt;
+
+/**
+ * What this process runs on: whether LibTorch and libbsq.so could be loaded, which, and if not, why.
+ * Works when loading has failed. Thread-safe.
+ *
+ * <p>LibTorch is looked for in the folder that the system property {@code libtorch} names, then the
+ * environment variable {@code LIBTORCH} (a LibTorch or a Python {@code torch} folder, 2.10 or
+ * newer), then where {@code scripts/setup-libtorch.sh} installs it: {@code ~/.cache/bsq4j}, or
+ * {@code BSQ4J_CACHE}. libbsq.so comes with the jar; the system property {@code bsq4j.library} can
+ * name another file.
+ */
+public final class NativeRuntime {
+  /**
+   * The state of the native side. Values are empty where loading did not come that far.
+   *
+   * @param available whether quantizers can be made
+   * @param libtorch the LibTorch folder
+   * @param libtorchSource what named that folder
+   * @param torchVersion LibTorch's version
+   * @param library the libbsq.so in use
+   * @param cpuImplementation what computes on CPU memory
+   * @param threads how many threads LibTorch uses for a call; {@code OMP_NUM_THREADS} sets it
+   * @param java the version of the Java runtime, its vendor and its folder
+   * @param nativeAccess whether the JVM lets this library call native code without a warning
+   * @param failure the first failure; it is kept, and the cause of every later exception
+   */
+  public record Info(
+      boolean available,
+      Optional<Path> libtorch,
+      Optional<String> libtorchSource,
+      Optional<String> torchVersion,
+      Optional<Path> library,
+      Optional<String> cpuImplementation,
+      OptionalInt threads,
+      String java,
+      String nativeAccess,
+      Optional<Throwable> failure) {}
+
+  private NativeRuntime() {}
+
+  /** Whether the native library is loaded, after trying to load it if nobody has. */
+  public static boolean isAvailable() {
+    return NativeLibrary.outcome().failure() == null;
+  }
+
+  /** The state of the native side, after trying to load it if nobody has. Never fails. */
+  public static Info info() {
+    NativeLibrary.Outcome outcome = NativeLibrary.outcome();
+    boolean available = outcome.failure() == null;
+    return new Info(
+        available,
+        Optional.ofNullable(outcome.libtorch()),
+        Optional.ofNullable(outcome.libtorchSource()),
+        available ? Optional.of(NativeCalls.torchVersion()) : Optional.empty(),
+        Optional.ofNullable(outcome.library()),
+        available ? Optional.of(NativeCalls.cpuImplementation()) : Optional.empty(),
+        available ? OptionalInt.of(NativeCalls.threads()) : OptionalInt.empty(),
+        "%s (%s, %s)"
+            .formatted(
+                Runtime.version(),
+                System.getProperty("java.vendor"),
+                System.getProperty("java.home")),
+        nativeAccess(),
+        Optional.ofNullable(outcome.failure()));
+  }
+
+  /**
+   * A report for people: what was looked for and found, versions, and, where loading failed, the
+   * failure with all its causes. Never fails.
+   */
+  public static String diagnose() {
+    Info info = info();
+    StringBuilder report = new StringBuilder();
+    line(report, "available", info.available() ? "yes" : "no");
+    line(
+        report,
+        "LibTorch",
+        info.libtorch()
+            .map(folder -> folder + " (named by " + info.libtorchSource().orElseThrow() + ")")
+            .orElse("not found"));
+    line(report, "LibTorch version", info.torchVersion().orElse("unknown: not loaded"));
+    line(report, "libbsq", info.library().map(Path::toString).orElse("not looked for yet"));
+    line(report, "CPU", info.cpuImplementation().orElse("none"));
+    line(
+        report,
+        "threads",
+        info.threads().isPresent() ? Integer.toString(info.threads().getAsInt()) : "unknown");
+    line(report, "Java", info.java());
+    line(report, "native access", info.nativeAccess());
+    String label = "failure";
+    for (Throwable t = info.failure().orElse(null); t != null; t = t.getCause()) {
+      line(report, label, t instanceof BsqException ? t.getMessage() : t.toString());
+      label = "caused by";
+    }
+    return report.toString();
+  }
+
+  private static void line(StringBuilder report, String label, String value) {
+    report.append("%-16s  %s%n".formatted(label, value));
+  }
+
+  private static String nativeAccess() {
+    Module module = NativeRuntime.class.getModule();
+    String name = module.isNamed() ? module.getName() : "ALL-UNNAMED";
+    return module.isNativeAccessEnabled()
+        ? "enabled for " + name
+        : "not enabled; start Java with --enable-native-access=" + name;
+  }
+}

@@ -1,0 +1,97 @@
+package io.github.bsq4j.cli;
+
+import com.google.gson.JsonObject;
+import io.github.bsq4j.BinarySphericalQuantizer;
+import io.github.bsq4j.BsqException;
+import io.github.bsq4j.DType;
+import io.github.bsq4j.QuantizerOptions;
+import io.github.bsq4j.io.AtomicOutput;
+import io.github.bsq4j.io.NpyFile;
+import io.github.bsq4j.io.NpyType;
+import io.github.bsq4j.io.NpyWriter;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.FileSystemException;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** Code indices to vectors. */
+@Command(name = "decode", description = "Turn the code indices of a .npy file into vectors.")
+final class DecodeCommand implements Callable<Integer> {
+  @Parameters(
+      paramLabel = "CODES.npy",
+      description = "Code indices [...] of any integer type, in [0, 2^code_dim).")
+  private Path input;
+
+  @Option(
+      names = "--code-dim",
+      paramLabel = "N",
+      required = true,
+      description = "The number of bits of a code: 1 to 63.")
+  private int codeDim;
+
+  @Option(
+      names = {"-o", "--output"},
+      paramLabel = "OUT.npy",
+      required = true,
+      description = "Where to write the vectors [..., code_dim] of +-1/sqrt(code_dim).")
+  private Path output;
+
+  @Option(
+      names = "--dtype",
+      paramLabel = "TYPE",
+      defaultValue = "float32",
+      description = "float32 or float64 (default: ${DEFAULT-VALUE}).")
+  private DType dtype;
+
+  @Mixin private Output out;
+
+  @Override
+  public Integer call() throws FileSystemException {
+    QuantizerOptions options = QuantizerOptions.of(codeDim);
+    try (AtomicOutput file = AtomicOutput.open(output);
+        Arena arena = Arena.ofConfined()) {
+      NpyFile npy = NpyFile.read(input, arena);
+      MemorySegment indices = npy.toInt64(arena);
+      long rows = npy.elementCount();
+      BinarySphericalQuantizer quantizer = BinarySphericalQuantizer.create(options);
+      MemorySegment vectors = arena.allocate(dtype.layout(), Math.multiplyExact(rows, codeDim));
+      long start = System.nanoTime();
+      try {
+        quantizer.decode(indices, rows, dtype, vectors);
+      } catch (BsqException e) {
+        if (e.code() == BsqException.Code.INVALID_ARGUMENT) {
+          throw new InputException(input + ": " + e.getMessage());
+        }
+        throw e;
+      }
+      double seconds = (System.nanoTime() - start) * 1e-9;
+      long[] shape = Arrays.copyOf(npy.shape(), npy.shape().length + 1);
+      shape[shape.length - 1] = codeDim;
+      NpyWriter.write(
+          file, dtype == DType.FLOAT64 ? NpyType.FLOAT64 : NpyType.FLOAT32, shape, vectors);
+      file.commit();
+      report(rows, seconds);
+    }
+    return 0;
+  }
+
+  private void report(long rows, double seconds) {
+    out.line("rows", rows);
+    out.line("code dim", codeDim);
+    out.line("time", "%.3f ms".formatted(seconds * 1e3));
+    out.line("output", output);
+
+    JsonObject json = new JsonObject();
+    json.addProperty("rows", rows);
+    json.addProperty("code_dim", codeDim);
+    json.addProperty("seconds", seconds);
+    json.addProperty("output", output.toString());
+    out.json(json);
+  }
+}

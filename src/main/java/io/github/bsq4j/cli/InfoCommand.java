@@ -1,0 +1,38 @@
+package io.github.bsq4j.cli;
+
+import com.google.gson.JsonObject;
+import io.github.bsq4j.NativeRuntime;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+
+/** What the command runs on, also where loading failed. */
+@Command(
+    name = "info",
+    description = "Show LibTorch, the implementations in use, threads and Java; or what is missing.")
+final class InfoCommand implements Callable<Integer> {
+  @Mixin private Output out;
+
+  @Override
+  public Integer call() {
+    out.text().print(NativeRuntime.diagnose());
+    out.text().flush();
+
+    NativeRuntime.Info info = NativeRuntime.info();
+    JsonObject json = new JsonObject();
+    json.addProperty("available", info.available());
+    json.addProperty("libtorch", info.libtorch().map(Object::toString).orElse(null));
+    json.addProperty("libtorch_source", info.libtorchSource().orElse(null));
+    json.addProperty("torch_version", info.torchVersion().orElse(null));
+    json.addProperty("library", info.library().map(Object::toString).orElse(null));
+    JsonObject implementations = new JsonObject();
+    info.cpuImplementation().ifPresent(name -> implementations.addProperty("cpu", name));
+    json.add("implementations", implementations);
+    json.addProperty("threads", info.threads().isPresent() ? info.threads().getAsInt() : null);
+    json.addProperty("java", info.java());
+    json.addProperty("native_access", info.nativeAccess());
+    json.addProperty("failure", info.failure().map(Throwable::getMessage).orElse(null));
+    out.json(json);
+    return 0;
+  }
+}

@@ -1,0 +1,52 @@
+package io.github.bsq4j.cli;
+
+import com.google.gson.Gson;
+import com.google.gson.GsonBuilder;
+import com.google.gson.JsonElement;
+import com.google.gson.JsonNull;
+import com.google.gson.JsonObject;
+import com.google.gson.JsonPrimitive;
+import java.io.PrintWriter;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/**
+ * The results of a command: text for people on standard output or, with {@code --json}, one JSON
+ * object there and the text on standard error. Commands include it as a {@link Mixin}.
+ */
+final class Output {
+  private static final Gson GSON =
+      new GsonBuilder().serializeNulls().disableHtmlEscaping().setPrettyPrinting().create();
+
+  @Spec(Spec.Target.MIXEE)
+  private CommandSpec command;
+
+  @Option(
+      names = "--json",
+      description = "Print one JSON object on standard output, and text on standard error.")
+  private boolean json;
+
+  /** Where text for people goes. */
+  PrintWriter text() {
+    return json ? command.commandLine().getErr() : command.commandLine().getOut();
+  }
+
+  /** A line of text: a label and its value. */
+  void line(String label, Object value) {
+    text().printf("%-20s%s%n", label, value);
+  }
+
+  /** Prints the object, if it was asked for. */
+  void json(JsonObject object) {
+    if (json) {
+      command.commandLine().getOut().println(GSON.toJson(object));
+    }
+  }
+
+  /** A JSON number, or null where JSON has none. */
+  static JsonElement number(double value) {
+    return Double.isFinite(value) ? new JsonPrimitive(value) : JsonNull.INSTANCE;
+  }
+}
