@@ -40,6 +40,7 @@ class AlignedBuffer {
   static constexpr int64_t kMaxSize = std::numeric_limits<int64_t>::max() / (2 * sizeof(T));
 
   struct Free {
+    // NOLINTNEXTLINE(cppcoreguidelines-no-malloc): the other half of aligned_alloc
     void operator()(T* pointer) const noexcept { std::free(pointer); }
   };
   std::unique_ptr<T, Free> data_;

@@ -17,12 +17,12 @@ namespace bsq {
 namespace {
 
 // Fewer elements or rows than this are not worth waking a second thread for.
-constexpr int64_t kCodeElementGrain = 64 * 1024;
+constexpr int64_t kCodeElementGrain = int64_t{64} * 1024;
 constexpr int64_t kLossRowGrain = 32;
-constexpr int64_t kCodebookGrain = 16 * 1024;
+constexpr int64_t kCodebookGrain = int64_t{16} * 1024;
 
 // The factors of this many bytes of rows are expanded at once, which bounds the memory of a call.
-constexpr int64_t kChunkBytes = 16 * 1024 * 1024;
+constexpr int64_t kChunkBytes = int64_t{16} * 1024 * 1024;
 
 int64_t code_row_grain(int64_t dim) { return std::max(int64_t{1}, kCodeElementGrain / dim); }
 
@@ -89,6 +89,7 @@ bool check_rows(const Options& options, const T* x, int64_t rows) {
 // What the losses need of one row.
 struct LossRow {
   template <class T>
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): fills the first code_dim of each array
   LossRow(const T* x, const Options& options)
       : norm(cpu::row_norm(x, options.code_dim)),
         logit_scale(4 * options.inverse_temperature /
@@ -420,6 +421,7 @@ void codes_to_indices(const Options& options, const T* codes, int64_t rows, int6
   }
 }
 
+// NOLINTBEGIN(bugprone-macro-parentheses): T is a type
 #define BSQ_INSTANTIATE(T)                                                         \
   template void encode(const Options&, const T*, int64_t, int64_t*);               \
   template void decode(const Options&, const int64_t*, int64_t, T*);               \
@@ -427,6 +429,7 @@ void codes_to_indices(const Options& options, const T* codes, int64_t rows, int6
   template void backward(const Options&, const T*, int64_t, const T*, double, T*); \
   template void bits_to_codes(const T*, int64_t, T*);                              \
   template void codes_to_indices(const Options&, const T*, int64_t, int64_t*);
+// NOLINTEND(bugprone-macro-parentheses)
 BSQ_INSTANTIATE(float)
 BSQ_INSTANTIATE(double)
 #undef BSQ_INSTANTIATE

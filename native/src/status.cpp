@@ -12,7 +12,10 @@ struct bsq_status {
 namespace bsq {
 namespace {
 
-std::atomic<int64_t> live{0};
+std::atomic<int64_t>& live() noexcept {
+  static std::atomic<int64_t> count{0};
+  return count;
+}
 
 // Short enough for the string's own buffer, so that making it allocates nothing.
 bsq_status& no_memory_for_status() noexcept {
@@ -25,7 +28,7 @@ bsq_status& no_memory_for_status() noexcept {
 bsq_status* make_status(Code code, const char* message) noexcept {
   try {
     auto* status = new bsq_status{code, message};
-    live.fetch_add(1, std::memory_order_relaxed);
+    live().fetch_add(1, std::memory_order_relaxed);
     return status;
   } catch (const std::bad_alloc&) {
     return &no_memory_for_status();
@@ -46,7 +49,7 @@ bsq_status* status_of_current_exception() noexcept {
   }
 }
 
-int64_t live_handles() noexcept { return live.load(std::memory_order_relaxed); }
+int64_t live_handles() noexcept { return live().load(std::memory_order_relaxed); }
 
 }  // namespace bsq
 
@@ -62,6 +65,6 @@ void bsq_status_free(bsq_status* status) {
   if (status == nullptr || status == &bsq::no_memory_for_status()) {
     return;
   }
-  bsq::live.fetch_sub(1, std::memory_order_relaxed);
+  bsq::live().fetch_sub(1, std::memory_order_relaxed);
   delete status;
 }

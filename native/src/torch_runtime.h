@@ -16,9 +16,9 @@ namespace bsq {
 // A row-major or transposed matrix in CPU memory. Borrowed.
 template <class T>
 struct Matrix {
-  T* data;
-  int64_t rows;
-  int64_t columns;
+  T* data = nullptr;
+  int64_t rows = 0;
+  int64_t columns = 0;
   bool transposed = false;  // then data holds [columns, rows]
 
   [[nodiscard]] Matrix t() const { return {data, columns, rows, !transposed}; }

@@ -231,8 +231,8 @@ TEST(sizes_beyond_int64) {
     for (Argument& argument : arguments) {
       argument.bytes = std::numeric_limits<int64_t>::max();
     }
-    for (const int64_t rows : {(int64_t{1} << 61U) + 1, int64_t{1} << 62U,
-                               (int64_t{1} << 62U) / 3 + 1, std::numeric_limits<int64_t>::max()}) {
+    for (const int64_t rows :
+         {(int64_t{1} << 61U) + 1, int64_t{1} << 62U, std::numeric_limits<int64_t>::max()}) {
       check_refused(function, rows, arguments, "are more than 2^63 - 1 bytes");
     }
   });
@@ -293,7 +293,7 @@ TEST(adjacent_buffers) {
   int64_t second = -1;
   std::memcpy(&second, &memory[6], sizeof(second));
   CHECK_EQ(second, 1);
-  CHECK_EQ(memory[3], 4);
+  CHECK_EQ(memory[3], 4.0F);
 }
 
 // The losses are an output, too. Were they written over by another one, the size of what is

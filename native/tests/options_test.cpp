@@ -126,7 +126,7 @@ TEST(options_inverse_temperature) {
   for (const double bad : {-1.0, -5e-324, 1.0000001e30, kNan, kInfinity, -kInfinity}) {
     options.inverse_temperature = bad;
     CHECK_REFUSED(use(options), BSQ_INVALID_ARGUMENT, "inverse_temperature is ");
-    CHECK_REFUSED(use(options), BSQ_INVALID_ARGUMENT, "expected 0 to 1e+30");
+    CHECK_REFUSED(use(options), BSQ_INVALID_ARGUMENT, "expected 0 to 1e30");
   }
   options.inverse_temperature = -2.5;
   CHECK_REFUSED(use(options), BSQ_INVALID_ARGUMENT, "inverse_temperature is -2.5");

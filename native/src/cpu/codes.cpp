@@ -75,12 +75,14 @@ std::optional<Position> codes_to_indices(const T* codes, int64_t rows, int64_t d
   return std::nullopt;
 }
 
+// NOLINTBEGIN(bugprone-macro-parentheses): T is a type
 #define BSQ_INSTANTIATE(T)                                       \
   template int64_t encode(const T*, int64_t, int64_t, int64_t*); \
   template int64_t first_non_finite(const T*, int64_t);          \
   template void quantize_non_finite(const T*, int64_t, T*);      \
   template void decode(const int64_t*, int64_t, int64_t, T*);    \
   template std::optional<Position> codes_to_indices(const T*, int64_t, int64_t, int64_t*);
+// NOLINTEND(bugprone-macro-parentheses)
 BSQ_INSTANTIATE(float)
 BSQ_INSTANTIATE(double)
 #undef BSQ_INSTANTIATE

@@ -197,11 +197,13 @@ void logit_gradient(double* sums, const Bit* bits, int64_t count, double* grad_l
   }
 }
 
+// NOLINTBEGIN(bugprone-macro-parentheses): T is a type
 #define BSQ_INSTANTIATE(T)                                     \
   template void expand_probabilities(const Bit*, int64_t, T*); \
   template class SampleEntropy<T>;                             \
   template double codebook_entropy(const T*, int64_t);         \
   template void codebook_entropy_gradient(T*, int64_t);
+// NOLINTEND(bugprone-macro-parentheses)
 BSQ_INSTANTIATE(float)
 BSQ_INSTANTIATE(double)
 #undef BSQ_INSTANTIATE

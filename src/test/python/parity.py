@@ -1,10 +1,10 @@
-"""What the parity scripts share: a case's parameters, its dense results, its tolerances."""
+"""What the parity scripts share: a case's parameters, dense results and tolerances."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Mapping
 
 import torch
 from torch import Tensor
@@ -46,9 +46,7 @@ class Parameters:
         )
 
 
-def evaluate(
-    x: Tensor, cotangent: Tensor | None, parameters: Parameters
-) -> dict[str, Tensor]:
+def evaluate(x: Tensor, cotangent: Tensor | None, parameters: Parameters) -> dict[str, Tensor]:
     """The dense module's results in x's dtype, under the golden files' names.
 
     With a cotangent g (of x's shape and dtype), also `grad_quant` = d<g, quantized>/dx and
@@ -89,19 +87,21 @@ class Tolerance:
     def widened(self, parameters: Parameters, rows: int) -> Tolerance:
         """This tolerance, its absolute terms fit for any parameters.
 
-        One rounding of a probability near 1 moves the entropy's -p * ln(max(p, 1e-5)), or
-        the gradient's sums of p * d/dp of that, by up to `rounding * ln 1e5`, however small
-        the result is. An entropy gets 2 * D such roundings, since a probability is a product
-        of D factors, each rounded twice; a float32 evaluation of entropy.md was found to
-        need half of that, in rows of equal components, where nothing averages out. A
-        gradient is a difference of sums that have most of their error in common: 5
-        roundings (2.5 were needed, in zero rows), times d theta / d u = 4 * beta / sqrt(D)
-        and the loss's weights.
+        The golden files' ones suit usual parameters. But a rounding of the probabilities
+        moves the entropy, the sum of -p * ln(max(p, 1e-5)), by up to `rounding * ln 1e5`,
+        however small the entropy itself, and as much the sums of p * dH/dp that make up the
+        gradient.
+
+        - An entropy gets 2 * D roundings: a probability is a product of D factors, each
+          rounded twice. An all-float32 evaluation of design/entropy.md needed half of them,
+          in rows of equal components, where nothing averages out.
+        - A gradient is a difference of sums that have most of their error in common. It
+          gets 5 roundings (2.5 were needed, in zero rows), times the loss's weights and
+          d theta / d u = 4 * beta / sqrt(D), over the number of rows.
         """
         unit = self.rounding * math.log(1 / EPSILON)
-        weight = abs(parameters.entropy_loss_weight) * (
-            1 + abs(parameters.diversity_gamma)
-        )
+        weight = abs(parameters.entropy_loss_weight)
+        weight *= 1 + abs(parameters.diversity_gamma)
         slope = 4 * parameters.inv_temperature / math.sqrt(parameters.code_dim)
         entropy = 2 * parameters.code_dim * unit
         gradient = 5 * unit * slope * weight / rows
@@ -140,9 +140,8 @@ class Tolerance:
             return (error * row_norms(x) / self.of_gradient(expected, x)).max().item()
         if name == "quantized":
             return error.max().item() / self.quantized_absolute
-        absolute = (
-            self.aux_loss_absolute if name == "aux_loss" else self.entropy_absolute
-        )
+        is_loss = name == "aux_loss"
+        absolute = self.aux_loss_absolute if is_loss else self.entropy_absolute
         allowed = absolute + self.scalar_relative * expected.abs()
         return (error / allowed.nan_to_num(nan=1.0)).item()
 
@@ -154,7 +153,7 @@ class Tolerance:
 
 def row_norms(x: Tensor) -> Tensor:
     """n = max(|row|, 1e-12) of every row: [..., 1], float64."""
-    norms = torch.linalg.vector_norm(x.double(), dim=-1, keepdim=True)
+    norms: Tensor = torch.linalg.vector_norm(x.double(), dim=-1, keepdim=True)
     return norms.clamp(min=MINIMUM_NORM)
 
 

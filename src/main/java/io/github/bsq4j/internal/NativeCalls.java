@@ -12,11 +12,20 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /**
- * The functions of {@code bsq.h} in Java's types. Segments must be in native memory, of the right
+ * The functions of {@code bsq.h} in Java's types: the only class that uses the generated bindings.
+ * {@link NativeLibrary} must have loaded the library before the first call. Segments must be in native memory, of the right
  * size, and, for outputs, writable: {@link HostBuffers} sees to it. Shapes are those of the header.
  */
 public final class NativeCalls {
+  /** The version of the header that the bindings were made of. */
+  static final int HEADER_ABI_VERSION = Bsq.BSQ_ABI_VERSION();
+
   private NativeCalls() {}
+
+  /** The version of the header that the loaded library was built with. */
+  static int abiVersion() {
+    return Bsq.bsq_abi_version();
+  }
 
   /**
    * The options as the native functions take them: immutable, so shared by all threads, and alive as

@@ -1,7 +1,6 @@
 package io.github.bsq4j.internal;
 
 import io.github.bsq4j.BsqException;
-import io.github.bsq4j.internal.ffi.Bsq;
 import java.io.IOException;
 import java.io.InputStream;
 import java.lang.foreign.FunctionDescriptor;
@@ -74,7 +73,7 @@ public final class NativeLibrary {
       libtorch = LibTorch.find();
       loadLibTorch(libtorch);
       library = findLibrary();
-      System.load(library.toString());
+      new SharedLibrary(library).load();
       checkAbi(library);
     } catch (BsqException | IOException | LinkageError | IllegalCallerException e) {
       failure = e;
@@ -88,7 +87,7 @@ public final class NativeLibrary {
 
   private static void loadLibTorch(LibTorch libtorch) throws IOException {
     for (Path file : libtorch.libraries()) {
-      System.load(file.toRealPath().toString());
+      new SharedLibrary(file).load();
     }
     // Unsuited versions are told here by number; the dynamic linker would name a missing symbol.
     long version =
@@ -132,15 +131,20 @@ public final class NativeLibrary {
   }
 
   private static void checkAbi(Path library) {
-    int version = Bsq.bsq_abi_version();
-    if (version != Bsq.BSQ_ABI_VERSION()) {
+    if (SymbolLookup.loaderLookup().find("bsq_abi_version").isEmpty()) {
+      throw new BsqException(
+          BsqException.Code.UNAVAILABLE,
+          library + " is no libbsq.so: it has no function bsq_abi_version");
+    }
+    int version = NativeCalls.abiVersion();
+    if (version != NativeCalls.HEADER_ABI_VERSION) {
       throw new BsqException(
           BsqException.Code.UNAVAILABLE,
           library
               + " has ABI version "
               + version
               + ", but this version of bsq4j needs "
-              + Bsq.BSQ_ABI_VERSION()
+              + NativeCalls.HEADER_ABI_VERSION
               + "; use the libbsq.so that belongs to the jar");
     }
   }

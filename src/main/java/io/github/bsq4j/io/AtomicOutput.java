@@ -9,6 +9,7 @@ import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
@@ -85,13 +86,13 @@ public final class AtomicOutput implements Closeable {
       if (Files.isDirectory(target)) {
         throw refusal(path, "it is a folder; expected the name of a file");
       }
+      requireFolder(path, target.getParent());
       if (isPipeOrDevice(target)) {
         // Append: standard output may be a file into which others have written before.
         FileChannel direct =
             FileChannel.open(target, StandardOpenOption.WRITE, StandardOpenOption.APPEND);
         return new AtomicOutput(path, target, target, direct);
       }
-      requireFolder(path, target.getParent());
       if (Files.exists(target) && !Files.isWritable(target)) {
         throw refusal(path, "it exists and is write-protected");
       }
@@ -245,10 +246,15 @@ public final class AtomicOutput implements Closeable {
   }
 
   private static boolean isPipeOrDevice(Path target) throws IOException {
-    // The only links that followLinks leaves are those of a process.
-    return Files.isSymbolicLink(target)
-        || (Files.exists(target)
-            && Files.readAttributes(target, BasicFileAttributes.class).isOther());
+    if (Files.isSymbolicLink(target)) {
+      // The only links that followLinks leaves are those of a process.
+      return true;
+    }
+    try {
+      return Files.readAttributes(target, BasicFileAttributes.class).isOther();
+    } catch (NoSuchFileException _) {
+      return false;
+    }
   }
 
   private static void requireFolder(Path path, Path folder) throws IOException {

@@ -34,6 +34,8 @@ import java.util.Set;
 final class SafetensorsHeaderParser {
   private static final String METADATA = "__metadata__";
 
+  private static final int EXCERPT_BYTES = 40;
+
   private final Path file;
   private final long dataSize;
   private final JsonReader json;
@@ -61,18 +63,25 @@ final class SafetensorsHeaderParser {
     while (end > 0 && header[end - 1] == ' ') {
       end--;
     }
-    if (end == 0 || header[0] != '{' || header[end - 1] != '}') {
+    if (end == 0 || header[0] != '{') {
+      String start = text(header, 0, Math.min(header.length, EXCERPT_BYTES));
+      throw malformed(file, "begins with " + Messages.quote(start) + "; expected '{'");
+    }
+    if (header[end - 1] != '}') {
+      String tail = text(header, Math.max(0, end - EXCERPT_BYTES), end);
       throw malformed(
           file,
-          "found "
-              + Messages.quote(new String(header, StandardCharsets.UTF_8))
-              + "; expected a JSON object, from '{' to '}', with nothing but spaces behind it");
+          "ends with " + Messages.quote(tail) + "; expected '}' and nothing but spaces behind it");
     }
     // A new decoder, unlike the constructor that takes a Charset, reports what is not UTF-8.
     Reader text =
         new InputStreamReader(
             new ByteArrayInputStream(header, 0, end), StandardCharsets.UTF_8.newDecoder());
     return new SafetensorsHeaderParser(file, dataSize, text).header();
+  }
+
+  private static String text(byte[] header, int start, int end) {
+    return new String(header, start, end - start, StandardCharsets.UTF_8);
   }
 
   private SafetensorsHeader header() throws MalformedFileException {

@@ -93,6 +93,11 @@ public final class GoldenCase {
     return new GoldenCase(path, SafetensorsFile.read(path));
   }
 
+  /** What the case's quantizer is made with. */
+  public QuantizerOptions quantizerOptions() {
+    return options;
+  }
+
   /** Runs the case on this machine's quantizer, and compares every field that it holds. */
   public List<Comparison> compare() {
     BinarySphericalQuantizer quantizer = BinarySphericalQuantizer.create(options);

