@@ -286,7 +286,6 @@ TEST(overlapping_buffers) {
 TEST(adjacent_buffers) {
   const bsq_options options = options_for(2);
   alignas(8) std::array<float, 8> memory{1, 2, -1, 4};
-  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): raw memory, as from other
   // languages
   auto* const indices = reinterpret_cast<int64_t*>(&memory[4]);
   CHECK_OK(bsq_host_encode(&options, BSQ_FLOAT32, 2, memory.data(), 32, indices, 16));
@@ -303,7 +302,6 @@ TEST(losses_overlap) {
   std::array<double, 16> memory{};
   bsq_losses fresh = empty_losses();
   std::memcpy(&memory[4], &fresh, sizeof(fresh));
-  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): raw memory, as from other
   // languages
   auto* const losses = reinterpret_cast<bsq_losses*>(&memory[4]);  // doubles 4 to 7
   std::array<double, 4> x{1, -2, 3, 4};
@@ -318,7 +316,6 @@ TEST(losses_overlap) {
                   BSQ_INVALID_ARGUMENT, "losses overlaps quantized");
   }
   for (const size_t at : {4, 5, 7}) {
-    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): raw memory
     auto* const indices = reinterpret_cast<int64_t*>(&memory.at(at));
     CHECK_REFUSED(bsq_host_forward(&options, BSQ_FLOAT64, 1, x.data(), 32, quantized.data(), 32,
                                    indices, 8, losses),

@@ -32,6 +32,17 @@ struct Outcome {
   std::string message;
 };
 
+inline void check_succeeded(const Outcome& outcome, const char* file, int line, const char* call) {
+  check_eq(outcome.code, BSQ_OK, file, line, call);
+  check_eq(outcome.message, "", file, line, call);
+}
+
+inline void check_refused(const Outcome& outcome, int32_t code, const std::string& part,
+                          const char* file, int line, const char* call) {
+  check_eq(outcome.code, code, file, line, call);
+  check_contains(outcome.message, part, file, line, call);
+}
+
 // The reference's defaults.
 inline bsq_options options_for(int64_t dim) {
   bsq_options options{};
@@ -153,18 +164,7 @@ class Random {
 
 }  // namespace bsq::test
 
-#define CHECK_OK(expression)                                                                 \
-  do {                                                                                       \
-    const bsq::test::Outcome outcome_(expression);                                           \
-    bsq::test::check_eq(outcome_.code, BSQ_OK, __FILE__, __LINE__, #expression " succeeds"); \
-    bsq::test::check_eq(outcome_.message, "", __FILE__, __LINE__, #expression " succeeds");  \
-  } while (false)
-
-#define CHECK_REFUSED(expression, expected_code, part)                      \
-  do {                                                                      \
-    const bsq::test::Outcome outcome_(expression);                          \
-    bsq::test::check_eq(outcome_.code, (expected_code), __FILE__, __LINE__, \
-                        #expression " fails with " #expected_code);         \
-    bsq::test::check_contains(outcome_.message, (part), __FILE__, __LINE__, \
-                              "the message of " #expression);               \
-  } while (false)
+#define CHECK_OK(call) \
+  bsq::test::check_succeeded(bsq::test::Outcome(call), __FILE__, __LINE__, #call)
+#define CHECK_REFUSED(call, code, part) \
+  bsq::test::check_refused(bsq::test::Outcome(call), (code), (part), __FILE__, __LINE__, #call)

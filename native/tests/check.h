@@ -12,9 +12,13 @@
 
 namespace bsq::test {
 
-// Adds a test to the executable's list.
+// A test in the executable's list.
 struct Registration {
-  Registration(const char* name, void (*body)());
+  Registration(const char* test_name, void (*test_body)()) noexcept;
+
+  const char* name;
+  void (*body)();
+  const Registration* previous;
 };
 
 // Counts a check and prints it where it failed. Any thread may call it.

@@ -1,10 +1,10 @@
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <exception>
 #include <mutex>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "check.h"
@@ -14,21 +14,19 @@ namespace {
 
 constexpr int kMaxPrinted = 20;  // failures of one test; the others are only counted
 
-struct Test {
-  const char* name;
-  void (*body)();
+struct State {
+  const Registration* last = nullptr;
+  std::atomic<int> checks{0};    // of the test that runs
+  std::atomic<int> failures{0};  // likewise
+  std::mutex print_mutex;
 };
 
-std::vector<Test>& tests() {
-  static std::vector<Test> list;
-  return list;
+State& state() noexcept {
+  static State instance;
+  return instance;
 }
 
-std::atomic<int> checks{0};
-std::atomic<int> failures{0};
-std::mutex print_mutex;
-
-void run(const Test& test) {
+void run(const Registration& test) {
   try {
     test.body();
   } catch (const std::exception& error) {
@@ -38,51 +36,66 @@ void run(const Test& test) {
   }
 }
 
-// The number of failed tests.
-int run_all() {
-  int failed_tests = 0;
-  for (const Test& test : tests()) {
-    checks = 0;
-    failures = 0;
-    const auto start = std::chrono::steady_clock::now();
-    run(test);
-    if (checks == 0) {
-      record(false, test.name, 0, "the test made no check");
-    }
-    if (failures != 0) {
-      ++failed_tests;
-    }
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    std::printf("%s %s: %d checks, %d failed, %.2f s\n", failures == 0 ? "ok    " : "FAILED",
-                test.name, checks.load(), failures.load(), seconds.count());
-    (void)std::fflush(stdout);
+// Whether the test passed.
+bool run_and_report(const Registration& test) {
+  State& shared = state();
+  shared.checks = 0;
+  shared.failures = 0;
+  const auto start = std::chrono::steady_clock::now();
+  run(test);
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  if (shared.checks == 0) {
+    record(false, test.name, 0, "the test made no check");
   }
-  return failed_tests;
+  const bool passed = shared.failures == 0;
+  std::printf("%s %s: %d checks, %d failed, %.2f s\n", passed ? "ok    " : "FAILED", test.name,
+              shared.checks.load(), shared.failures.load(), seconds.count());
+  (void)std::fflush(stdout);
+  return passed;
+}
+
+// The exit status.
+int run_all() {
+  std::vector<const Registration*> tests;
+  for (const Registration* test = state().last; test != nullptr; test = test->previous) {
+    tests.push_back(test);
+  }
+  std::reverse(tests.begin(), tests.end());  // now as in the file
+  bool passed = !tests.empty();
+  for (const Registration* test : tests) {
+    passed = run_and_report(*test) && passed;
+  }
+  return passed ? 0 : 1;
 }
 
 }  // namespace
 
-Registration::Registration(const char* name, void (*body)()) { tests().push_back({name, body}); }
+Registration::Registration(const char* test_name, void (*test_body)()) noexcept
+    : name(test_name), body(test_body), previous(state().last) {
+  state().last = this;
+}
 
 void record(bool passed, const char* file, int line, const std::string& text) {
-  checks.fetch_add(1);
-  if (!passed && failures.fetch_add(1) < kMaxPrinted) {
-    const std::lock_guard<std::mutex> lock(print_mutex);
+  State& shared = state();
+  shared.checks.fetch_add(1);
+  if (!passed && shared.failures.fetch_add(1) < kMaxPrinted) {
+    const std::lock_guard<std::mutex> lock(shared.print_mutex);
     std::printf("%s:%d: %s\n", file, line, text.c_str());
   }
 }
 
 void skip(const char* file, int line, const std::string& reason) {
-  checks.fetch_add(1);
+  state().checks.fetch_add(1);
   std::printf("%s:%d: SKIPPED: %s\n", file, line, reason.c_str());
 }
 
 }  // namespace bsq::test
 
 int main() {
-  if (bsq::test::tests().empty()) {
-    std::printf("FAILED: no tests in this executable\n");
+  try {
+    return bsq::test::run_all();
+  } catch (const std::exception& error) {
+    std::printf("FAILED: %s\n", error.what());
     return 1;
   }
-  return bsq::test::run_all() == 0 ? 0 : 1;
 }

@@ -132,7 +132,7 @@ void check_several_chunks(int64_t dim, const std::vector<int64_t>& copies) {
   for (const int64_t count : copies) {
     total += count;
   }
-  CHECK(total > 2 * (16 << 20) / row_bytes);  // three chunks or more
+  CHECK(total > (int64_t{32} << 20U) / row_bytes);  // three chunks or more
   const auto rows = static_cast<int64_t>(copies.size());
   for (const double beta : {1.0, 20.0}) {
     bsq_options options = options_for(dim);
@@ -320,7 +320,7 @@ TEST(codebook_entropy_is_not_negative) {
 }
 
 TEST(losses_scale_with_the_weights) {
-  const std::vector<double> x = Random(3).normals<double>(40 * 9);
+  const std::vector<double> x = Random(3).normals<double>(int64_t{40} * 9);
   bsq_options options = options_for(9);
   options.entropy_loss_weight = -3;
   options.diversity_gamma = 0.25;
@@ -335,7 +335,7 @@ TEST(losses_scale_with_the_weights) {
 TEST(code_dim_24) {
   bsq_options options = options_for(24);
   options.inverse_temperature = 10;
-  const std::vector<double> x = Random(24).normals<double>(3 * 24);
+  const std::vector<double> x = Random(24).normals<double>(int64_t{3} * 24);
   const std::vector<float> x32(x.begin(), x.end());
   const std::vector<double> x64(x32.begin(), x32.end());
   bsq_losses result32{};
@@ -360,7 +360,7 @@ TEST(code_dim_24) {
 // Not a number in, not a number out, and only there.
 TEST(gradients_that_are_not_finite) {
   const bsq_options options = options_for(4);
-  const std::vector<float> x = Random(8).normals<float>(3 * 4);
+  const std::vector<float> x = Random(8).normals<float>(int64_t{3} * 4);
   std::vector<float> grad_quantized(x.size(), 1.0F);
   grad_quantized[5] = std::numeric_limits<float>::quiet_NaN();
   std::vector<float> result;

@@ -23,7 +23,7 @@ constexpr bool kAddressSanitizer = true;
 constexpr bool kAddressSanitizer = false;
 #endif
 
-constexpr uint64_t kMegabyte = 1024 * 1024;
+constexpr uint64_t kMegabyte = uint64_t{1} << 20U;
 
 // The process's address space in bytes, as RLIMIT_AS counts it.
 uint64_t address_space() {

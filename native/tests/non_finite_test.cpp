@@ -133,7 +133,7 @@ TEST(extreme_values_are_finite) {
 
 TEST(finite_rows_are_the_same_under_both_policies) {
   bsq_options options = options_for(9);
-  const std::vector<double> x = Random(2).normals<double>(50 * 9);
+  const std::vector<double> x = Random(2).normals<double>(int64_t{50} * 9);
   Forward<double> refuse;
   Forward<double> propagate;
   CHECK_OK(forward(options, x, refuse));

@@ -81,11 +81,8 @@ TEST(options_misaligned) {
   alignas(8) std::array<unsigned char, sizeof(bsq_options) + 8> memory{};
   const bsq_options options = options_for(3);
   std::memcpy(&memory[4], &options, sizeof(options));
-  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): the caller's defect
-  const auto address = reinterpret_cast<uintptr_t>(memory.data()) + 4;
-  const bsq_options* misaligned = nullptr;
-  std::memcpy(&misaligned, &address, sizeof(misaligned));
-  CHECK_REFUSED(use(misaligned), BSQ_INVALID_ARGUMENT, "not aligned to 8 bytes");
+  CHECK_REFUSED(use(reinterpret_cast<const bsq_options*>(&memory[4])), BSQ_INVALID_ARGUMENT,
+                "not aligned to 8 bytes");
 }
 
 TEST(options_code_dim) {

@@ -16,7 +16,9 @@ namespace {
 
 template <class Exception>
 Outcome thrown(const Exception& exception) {
-  bsq_status* status = guard([&] { throw exception; });
+  bsq_status* status = guard([&] {
+    throw exception;  // NOLINT(cert-err60-cpp): the test does not run out of memory
+  });
   CHECK_EQ(bsq_debug_live_handles(), 1);
   Outcome outcome(status);
   CHECK_EQ(bsq_debug_live_handles(), 0);

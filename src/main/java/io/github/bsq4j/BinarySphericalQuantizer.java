@@ -12,15 +12,16 @@ import java.lang.foreign.ValueLayout;
  * BinarySphericalQuantizer} does, on native LibTorch.
  *
  * <p>A row of {@code codeDim} = D components is normalised to u and quantized to the corner of the
- * hypercube {-1/√D, +1/√D}<sup>D</sup> that shares its signs. A component x<sub>d</sub> &gt; 0 gives
- * bit 1; 0, -0.0 and negative ones give bit 0. The bits, component 0 as the most significant, make
- * up the row's index.
+ * hypercube {-1/√D, +1/√D}<sup>D</sup> that shares its signs. A component x<sub>d</sub> &gt; 0
+ * gives bit 1; 0, -0.0 and negative ones give bit 0. The bits, component 0 as the most significant,
+ * make up the row's index.
  *
  * <p>Every operation exists on arrays, which are copied, and on {@link MemorySegment}s, of which
- * native ones are used in place. Vectors are rows of a row-major matrix; all leading dimensions of a
- * tensor of higher rank count as rows. A segment is used only during the call; it must be at least
- * as long as the shapes say, outputs must be writable and overlap nothing, and the usual rules of its
- * arena hold. After an exception the contents of outputs are unspecified; inputs are never written.
+ * native ones are used in place. Vectors are rows of a row-major matrix; all leading dimensions of
+ * a tensor of higher rank count as rows. A segment is used only during the call; it must be at
+ * least as long as the shapes say, outputs must be writable and overlap nothing, and the usual
+ * rules of its arena hold. After an exception the contents of outputs are unspecified; inputs are
+ * never written.
  *
  * <p>A quantizer is immutable and holds nothing to close. All threads may share one.
  *
@@ -81,8 +82,7 @@ public final class BinarySphericalQuantizer {
     long elementSize = dtype.byteSize();
     try (HostBuffers buffers = new HostBuffers()) {
       MemorySegment in = buffers.input("x", x, rowBytes(rows, elementSize), elementSize);
-      MemorySegment out =
-          buffers.output("indicesOut", indicesOut, indexBytes(rows), Long.BYTES);
+      MemorySegment out = buffers.output("indicesOut", indicesOut, indexBytes(rows), Long.BYTES);
       NativeCalls.encode(nativeOptions, dtype, rows, in, out);
       buffers.copyBack();
     }
@@ -214,10 +214,10 @@ public final class BinarySphericalQuantizer {
    * gradAuxLoss} is not 0.
    *
    * @param x {@code [rows, codeDim]} of {@code dtype}
-   * @param gradQuantized {@code [rows, codeDim]} of {@code dtype}, or {@link MemorySegment#NULL} for
-   *     none
-   * @param gradAuxLoss the gradient of the auxiliary loss; with 0 no loss is computed and any {@code
-   *     codeDim} is served
+   * @param gradQuantized {@code [rows, codeDim]} of {@code dtype}, or {@link MemorySegment#NULL}
+   *     for none
+   * @param gradAuxLoss the gradient of the auxiliary loss; with 0 no loss is computed and any
+   *     {@code codeDim} is served
    * @param gradXOut {@code [rows, codeDim]} of {@code dtype}
    */
   public void backward(
@@ -312,7 +312,8 @@ public final class BinarySphericalQuantizer {
 
   /**
    * The index of each code, of any scale (±1, ±1/√codeDim): the inverse of {@link #decode}. Unlike
-   * {@link #encode} it refuses what is no code value: zeros, NaN and infinities, with their position.
+   * {@link #encode} it refuses what is no code value: zeros, NaN and infinities, with their
+   * position.
    *
    * @param codes {@code [rows, codeDim]} of {@code dtype}
    * @param indicesOut {@code [rows]} of {@code long}
@@ -322,8 +323,7 @@ public final class BinarySphericalQuantizer {
     long elementSize = dtype.byteSize();
     try (HostBuffers buffers = new HostBuffers()) {
       MemorySegment in = buffers.input("codes", codes, rowBytes(rows, elementSize), elementSize);
-      MemorySegment out =
-          buffers.output("indicesOut", indicesOut, indexBytes(rows), Long.BYTES);
+      MemorySegment out = buffers.output("indicesOut", indicesOut, indexBytes(rows), Long.BYTES);
       NativeCalls.codesToIndices(nativeOptions, dtype, rows, in, out);
       buffers.copyBack();
     }
@@ -392,10 +392,6 @@ public final class BinarySphericalQuantizer {
   private static <A> HostQuantization<A> hostQuantization(
       A quantized, long[] indices, Losses losses) {
     return new HostQuantization<>(
-        quantized,
-        indices,
-        losses.auxLoss(),
-        losses.perSampleEntropy(),
-        losses.codebookEntropy());
+        quantized, indices, losses.auxLoss(), losses.perSampleEntropy(), losses.codebookEntropy());
   }
 }

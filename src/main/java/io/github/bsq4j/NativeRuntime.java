@@ -7,8 +7,8 @@ import java.util.Optional;
 import java.util.OptionalInt;
 
 /**
- * What this process runs on: whether LibTorch and libbsq.so could be loaded, which, and if not, why.
- * Works when loading has failed. Thread-safe.
+ * What this process runs on: whether LibTorch and libbsq.so could be loaded, which, and if not,
+ * why. Works when loading has failed. Thread-safe.
  *
  * <p>LibTorch is looked for in the folder that the system property {@code libtorch} names, then the
  * environment variable {@code LIBTORCH} (a LibTorch or a Python {@code torch} folder, 2.10 or

@@ -44,8 +44,7 @@ class HostPathTest {
         new double[] {HALF, -HALF, HALF, -HALF, -HALF, HALF},
         quantizer.decodeToDouble(INDICES),
         1e-16);
-    assertArrayEquals(
-        new float[] {1, -1, 1, 1}, quantizer.bitsToCodes(new float[] {1, 0, 1, 1}));
+    assertArrayEquals(new float[] {1, -1, 1, 1}, quantizer.bitsToCodes(new float[] {1, 0, 1, 1}));
     assertArrayEquals(new double[] {-1, 1}, quantizer.bitsToCodes(new double[] {0, 1}));
     assertArrayEquals(INDICES, quantizer.codesToIndices(new float[] {1, -1, 1, -1, -1, 1}));
     assertArrayEquals(INDICES, quantizer.codesToIndices(new double[] {9, -9, 9, -9, -9, 9}));
@@ -76,12 +75,10 @@ class HostPathTest {
         MemorySegment heapOut = MemorySegment.ofArray(new long[100]);
         for (MemorySegment output : new MemorySegment[] {nativeOut, unalignedOut, heapOut}) {
           quantizer.encode(input, dtype, 100, output);
-          assertArrayEquals(
-              expected.indices(), output.toArray(ValueLayout.JAVA_LONG_UNALIGNED));
+          assertArrayEquals(expected.indices(), output.toArray(ValueLayout.JAVA_LONG_UNALIGNED));
           output.fill((byte) 7);
           Losses losses = quantizer.forward(input, dtype, 100, MemorySegment.NULL, output);
-          assertArrayEquals(
-              expected.indices(), output.toArray(ValueLayout.JAVA_LONG_UNALIGNED));
+          assertArrayEquals(expected.indices(), output.toArray(ValueLayout.JAVA_LONG_UNALIGNED));
           assertEquals(expected.auxLoss(), losses.auxLoss(), 1e-6);
         }
       }
@@ -99,8 +96,7 @@ class HostPathTest {
     assertEquals(quantizer.forward(X).auxLoss(), losses.auxLoss());
 
     float[] gradient = new float[X.length];
-    quantizer.backward(
-        x, DType.FLOAT32, 2, MemorySegment.NULL, 1, MemorySegment.ofArray(gradient));
+    quantizer.backward(x, DType.FLOAT32, 2, MemorySegment.NULL, 1, MemorySegment.ofArray(gradient));
     assertArrayEquals(quantizer.backward(X, new float[X.length], 1), gradient);
   }
 
@@ -163,15 +159,12 @@ class HostPathTest {
       String xMessage = " has 23 bytes, expected at least 24";
       String indicesMessage = " has 15 bytes, expected at least 16";
       assertRefused("x" + xMessage, () -> quantizer.encode(shortX, f32, 2, indices));
-      assertRefused(
-          "indicesOut" + indicesMessage, () -> quantizer.encode(x, f32, 2, shortIndices));
+      assertRefused("indicesOut" + indicesMessage, () -> quantizer.encode(x, f32, 2, shortIndices));
       assertRefused("indices" + indicesMessage, () -> quantizer.decode(shortIndices, 2, f32, x));
-      assertRefused(
-          "quantizedOut" + xMessage, () -> quantizer.decode(indices, 2, f32, shortX));
+      assertRefused("quantizedOut" + xMessage, () -> quantizer.decode(indices, 2, f32, shortX));
       MemorySegment out = arena.allocate(24, 8);
       assertRefused("x" + xMessage, () -> quantizer.forward(shortX, f32, 2, out, indices));
-      assertRefused(
-          "quantizedOut" + xMessage, () -> quantizer.forward(x, f32, 2, shortX, indices));
+      assertRefused("quantizedOut" + xMessage, () -> quantizer.forward(x, f32, 2, shortX, indices));
       assertRefused(
           "indicesOut" + indicesMessage, () -> quantizer.forward(x, f32, 2, out, shortIndices));
       assertRefused("x" + xMessage, () -> quantizer.backward(shortX, f32, 2, out, 1, out));
@@ -236,8 +229,7 @@ class HostPathTest {
       DType f32 = DType.FLOAT32;
       assertRefused("indicesOut is read-only", () -> quantizer.encode(x, f32, 2, out));
       assertRefused("quantizedOut is read-only", () -> quantizer.decode(indices, 2, f32, out));
-      assertRefused(
-          "quantizedOut is read-only", () -> quantizer.forward(x, f32, 2, out, indices));
+      assertRefused("quantizedOut is read-only", () -> quantizer.forward(x, f32, 2, out, indices));
       assertRefused("gradXOut is read-only", () -> quantizer.backward(x, f32, 2, x, 0, out));
     }
   }

@@ -166,8 +166,7 @@ class IdentitiesTest {
     for (int row = 0; row < rows; row += 100) {
       double[] part = Arrays.copyOfRange(x, row * dim, (row + 100) * dim);
       HostQuantization<double[]> partial = quantizer.forward(part);
-      assertArrayEquals(
-          partial.indices(), Arrays.copyOfRange(whole.indices(), row, row + 100));
+      assertArrayEquals(partial.indices(), Arrays.copyOfRange(whole.indices(), row, row + 100));
       sum += partial.perSampleEntropy() * 100;
     }
     assertEquals(sum / rows, whole.perSampleEntropy(), 1e-12);
@@ -278,7 +277,8 @@ class IdentitiesTest {
   void zerosOfBothSignsAndTiesGiveBitZero() {
     assertArrayEquals(
         new long[] {0b0100},
-        BinarySphericalQuantizer.create(4).encode(new float[] {0f, Float.MIN_VALUE, -0f, -Float.MIN_VALUE}));
+        BinarySphericalQuantizer.create(4)
+            .encode(new float[] {0f, Float.MIN_VALUE, -0f, -Float.MIN_VALUE}));
   }
 
   private static BinarySphericalQuantizer quantizer(int dim, double inverseTemperature) {

@@ -64,8 +64,7 @@ class NativeRuntimeTest {
     Files.writeString(library, "this is no library");
     assertFailure(library + " is truncated: it has 18 bytes", Map.of(), "-Dlibtorch=" + folder);
     Files.writeString(library, "this is no library".repeat(100));
-    assertFailure(
-        library + " is no 64-bit shared library (ELF)", Map.of(), "-Dlibtorch=" + folder);
+    assertFailure(library + " is no 64-bit shared library (ELF)", Map.of(), "-Dlibtorch=" + folder);
   }
 
   @Test
@@ -129,8 +128,7 @@ class NativeRuntimeTest {
       String message, Map<String, String> environment, String... options) throws Exception {
     List<String> jvmOptions = new ArrayList<>(List.of(options));
     jvmOptions.add(NATIVE_ACCESS);
-    ChildJvm child =
-        ChildJvm.run(Failing.class, environment, jvmOptions.toArray(String[]::new));
+    ChildJvm child = ChildJvm.run(Failing.class, environment, jvmOptions.toArray(String[]::new));
     assertEquals(0, child.status(), () -> child.out() + child.err());
     assertEquals("", child.err());
     // Told by the report, and by each of two attempts, with the cause.

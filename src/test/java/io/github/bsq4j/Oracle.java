@@ -4,7 +4,8 @@ import java.util.Arrays;
 
 /**
  * The quantizer once more, in plain Java and double precision, straight from the definition: a
- * softmax over all 2^D codes. Slow, and independent of the native code and its factorised algorithm.
+ * softmax over all 2^D codes. Slow, and independent of the native code and its factorised
+ * algorithm.
  *
  * @param quantized [rows * dim]
  * @param gradAux d auxLoss / dx, [rows * dim]

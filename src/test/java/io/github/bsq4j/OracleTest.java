@@ -38,7 +38,8 @@ class OracleTest {
 
     // The largest slope of the loss is of the order of the inverse temperature.
     double tolerance = 1e-11 * (1 + options.inverseTemperature());
-    assertGradient(oracle.gradAux(), quantizer.backward(x, new double[x.length], 1), x, dim, tolerance);
+    assertGradient(
+        oracle.gradAux(), quantizer.backward(x, new double[x.length], 1), x, dim, tolerance);
     assertGradient(
         Oracle.gradQuantized(x, gradQuantized, dim),
         quantizer.backward(x, gradQuantized, 0),
@@ -101,7 +102,9 @@ class OracleTest {
       int element = i;
       assertTrue(
           error <= tolerance,
-          () -> "element %d: expected %s, got %s".formatted(element, expected[element], actual[element]));
+          () ->
+              "element %d: expected %s, got %s"
+                  .formatted(element, expected[element], actual[element]));
     }
   }
 }

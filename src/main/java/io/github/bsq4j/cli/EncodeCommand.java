@@ -206,8 +206,7 @@ final class EncodeCommand implements Callable<Integer> {
         Arrays.stream(indices.toArray(ValueLayout.JAVA_LONG)).sorted().distinct().count());
   }
 
-  private void report(
-      long rows, int dim, OptionalLong distinct, Losses losses, double seconds) {
+  private void report(long rows, int dim, OptionalLong distinct, Losses losses, double seconds) {
     double bitRate = dim * frameRate;
     out.line("rows", rows);
     out.line("code dim", dim);

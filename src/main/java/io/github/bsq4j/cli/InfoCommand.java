@@ -9,7 +9,8 @@ import picocli.CommandLine.Mixin;
 /** What the command runs on, also where loading failed. */
 @Command(
     name = "info",
-    description = "Show LibTorch, the implementations in use, threads and Java; or what is missing.")
+    description =
+        "Show LibTorch, the implementations in use, threads and Java; or what is missing.")
 final class InfoCommand implements Callable<Integer> {
   @Mixin private Output out;
 

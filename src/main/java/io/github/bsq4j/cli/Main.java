@@ -14,7 +14,12 @@ import picocli.CommandLine.Command;
 @Command(
     name = "bsq",
     description = "Binary spherical quantization on native LibTorch.",
-    subcommands = {EncodeCommand.class, DecodeCommand.class, VerifyCommand.class, InfoCommand.class},
+    subcommands = {
+      EncodeCommand.class,
+      DecodeCommand.class,
+      VerifyCommand.class,
+      InfoCommand.class
+    },
     mixinStandardHelpOptions = true,
     versionProvider = Main.Version.class,
     scope = CommandLine.ScopeType.INHERIT,

@@ -40,7 +40,8 @@ record LibTorch(Path folder, String source) {
                 + requested.folder
                 + ", which "
                 + requested.source
-                + " names: it has no lib/libtorch_cpu.so; name a LibTorch or a Python torch folder");
+                + " names: it has no lib/libtorch_cpu.so; name a LibTorch or a Python torch"
+                + " folder");
       }
       return requested;
     }

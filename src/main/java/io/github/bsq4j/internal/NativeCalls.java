@@ -13,8 +13,9 @@ import java.lang.foreign.MemorySegment;
 
 /**
  * The functions of {@code bsq.h} in Java's types: the only class that uses the generated bindings.
- * {@link NativeLibrary} must have loaded the library before the first call. Segments must be in native memory, of the right
- * size, and, for outputs, writable: {@link HostBuffers} sees to it. Shapes are those of the header.
+ * {@link NativeLibrary} must have loaded the library before the first call. Segments must be in
+ * native memory, of the right size, and, for outputs, writable: {@link HostBuffers} sees to it.
+ * Shapes are those of the header.
  */
 public final class NativeCalls {
   /** The version of the header that the bindings were made of. */
@@ -28,8 +29,9 @@ public final class NativeCalls {
   }
 
   /**
-   * The options as the native functions take them: immutable, so shared by all threads, and alive as
-   * long as the segment is reachable. An automatic arena, since a shared one makes threads contend.
+   * The options as the native functions take them: immutable, so shared by all threads, and alive
+   * as long as the segment is reachable. An automatic arena, since a shared one makes threads
+   * contend.
    */
   public static MemorySegment options(QuantizerOptions options) {
     NativeLibrary.require();
@@ -122,8 +124,7 @@ public final class NativeCalls {
             gradX.byteSize()));
   }
 
-  public static void bitsToCodes(
-      DType dtype, long count, MemorySegment bits, MemorySegment codes) {
+  public static void bitsToCodes(DType dtype, long count, MemorySegment bits, MemorySegment codes) {
     check(
         Bsq.bsq_host_bits_to_codes(
             code(dtype), count, bits, bits.byteSize(), codes, codes.byteSize()));

@@ -75,7 +75,7 @@ public final class NativeLibrary {
       library = findLibrary();
       new SharedLibrary(library).load();
       checkAbi(library);
-    } catch (BsqException | IOException | LinkageError | IllegalCallerException e) {
+    } catch (IOException | RuntimeException | LinkageError e) {
       failure = e;
     }
     return new Outcome(
@@ -192,8 +192,8 @@ public final class NativeLibrary {
   }
 
   /**
-   * The dynamic linker needs a file: the cache folder gets one, under a name made of the content, so
-   * that other versions and processes do not disturb each other.
+   * The dynamic linker needs a file: the cache folder gets one, under a name made of the content,
+   * so that other versions and processes do not disturb each other.
    */
   private static Path unpack(URL url) throws IOException {
     byte[] content;

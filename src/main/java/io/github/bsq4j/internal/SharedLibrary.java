@@ -9,9 +9,9 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 
 /**
- * A shared library file, checked before the dynamic linker gets it: that maps the file as its header
- * says, and a file which is shorter than that (a broken download, a full disk) ends the whole JVM
- * with SIGBUS. Also tells a file for another architecture by name.
+ * A shared library file, checked before the dynamic linker gets it: that maps the file as its
+ * header says, and a file which is shorter than that (a broken download, a full disk) ends the
+ * whole JVM with SIGBUS. Also tells a file for another architecture by name.
  */
 record SharedLibrary(Path file) {
   // The ELF-64 header and program header; see elf(5).

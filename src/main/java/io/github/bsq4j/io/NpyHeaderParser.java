@@ -118,7 +118,8 @@ final class NpyHeaderParser {
               + "; expected one number per element: save a single field of the array");
     }
     String descr = string("a quoted element type such as '<f4'");
-    String code = descr.isEmpty() ? "" : descr.substring(1);
+    boolean marked = !descr.isEmpty() && "<>=|".indexOf(descr.charAt(0)) >= 0;
+    String code = marked ? descr.substring(1) : descr;
     for (NpyType candidate : NpyType.values()) {
       if (candidate.code().equals(code)) {
         type = candidate;
@@ -128,7 +129,7 @@ final class NpyHeaderParser {
       throw malformed(
           "found the element type "
               + Messages.quote(descr)
-              + kindOf(descr)
+              + kindOf(code)
               + "; expected a float of 16, 32 or 64 bits or an integer of 8 to 64 bits:"
               + " convert with array.astype, for example astype('float32')");
     }
@@ -154,14 +155,14 @@ final class NpyHeaderParser {
   }
 
   /** What NumPy means by a type that is not supported, for the message. */
-  private static String kindOf(String descr) {
-    String code =
-        descr.isEmpty() || "<>=|".indexOf(descr.charAt(0)) < 0 ? descr : descr.substring(1);
+  private static String kindOf(String code) {
+    if (code.equals("b1") || code.equals("?")) {
+      return " (booleans)";
+    }
     return switch (code.isEmpty() ? ' ' : code.charAt(0)) {
       case 'O' -> " (Python objects)";
       case 'c' -> " (complex numbers)";
-      case 'b', '?' -> " (booleans)";
-      case 'S', 'a', 'U', 'T' -> " (strings)";
+      case 'S', 'U' -> " (strings)";
       case 'M', 'm' -> " (dates or times)";
       case 'V' -> " (raw bytes, which is also what bfloat16 arrays are saved as)";
       default -> "";

@@ -22,10 +22,10 @@ import java.util.Map;
  * Inputs with the outputs and gradients that the reference gave for them, from a .safetensors file:
  * {@code x [..., D]}, {@code quantized [..., D]}, {@code indices [...]} (int64), {@code aux_loss
  * []}, and, where gradients are to be compared, {@code cotangent}, {@code grad_quant} and {@code
- * grad_aux}, all {@code [..., D]}, float32 or float64 as x. {@code per_sample_entropy []} and {@code
- * codebook_entropy []} may be there too; these three scalars may be float64 beside float32 tensors.
- * The metadata hold {@code code_dim}, {@code inv_temperature}, {@code entropy_loss_weight}, {@code
- * diversity_gamma}, and may hold {@code non_finite = propagate}.
+ * grad_aux}, all {@code [..., D]}, float32 or float64 as x. {@code per_sample_entropy []} and
+ * {@code codebook_entropy []} may be there too; these three scalars may be float64 beside float32
+ * tensors. The metadata hold {@code code_dim}, {@code inv_temperature}, {@code
+ * entropy_loss_weight}, {@code diversity_gamma}, and may hold {@code non_finite = propagate}.
  */
 public final class GoldenCase {
   /**

@@ -17,13 +17,14 @@ import org.junit.jupiter.api.io.TempDir;
 
 /**
  * Random cases, made anew by PyTorch in every run: shapes, types, temperatures, weights,
- * distributions. Run again with {@code -DargLine=-Dbsq4j.seed=N} for the cases of a run that failed;
- * the message names N.
+ * distributions. Run again with {@code -DargLine=-Dbsq4j.seed=N} for the cases of a run that
+ * failed; the message names N.
  */
 class LivePyTorchTest {
   private static final int CASES = 60;
   private static final int NON_FINITE_CASES = 10;
-  private static final long SEED = Long.getLong("bsq4j.seed", System.currentTimeMillis() % 1_000_000);
+  private static final long SEED =
+      Long.getLong("bsq4j.seed", System.currentTimeMillis() % 1_000_000);
 
   private static Python python;
 
@@ -69,8 +70,7 @@ class LivePyTorchTest {
             comparisons.stream().allMatch(Comparison::passed),
             () ->
                 "seed %d, %s, %s: %s"
-                    .formatted(
-                        SEED, file.getFileName(), golden.quantizerOptions(), comparisons));
+                    .formatted(SEED, file.getFileName(), golden.quantizerOptions(), comparisons));
       }
     }
   }

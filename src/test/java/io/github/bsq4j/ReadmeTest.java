@@ -1,0 +1,100 @@
+package io.github.bsq4j;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.bsq4j.cli.Main;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.regex.MatchResult;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** What the documentation shows is what happens. */
+class ReadmeTest {
+  @Test
+  void theExampleProgramPrintsWhatIsShown(@TempDir Path folder) throws Exception {
+    List<String> blocks = codeBlocks("README.md");
+    int program = firstThatContains(blocks, "void main()");
+    Path source = Files.writeString(folder.resolve("Example.java"), blocks.get(program));
+    Process process =
+        new ProcessBuilder(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "--enable-native-access=ALL-UNNAMED",
+                "-Dlibtorch=" + NativeRuntime.info().libtorch().orElseThrow(),
+                "-cp",
+                "target/classes",
+                source.toString())
+            .redirectErrorStream(true)
+            .start();
+    String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    assertEquals(0, process.waitFor(), output);
+    assertTrue(blocks.get(program + 1).contains("java --enable-native-access=ALL-UNNAMED"));
+    assertEquals(blocks.get(program + 2), output);
+    assertTrue(blocks.get(program).lines().count() <= 25, "the example has grown long");
+  }
+
+  @Test
+  void theMainJobPrintsWhatIsShown(@TempDir Path folder) throws Exception {
+    String shown = codeBlocks("README.md").get(1);
+    StringWriter out = new StringWriter();
+    int status =
+        Main.run(
+            new PrintWriter(out, true),
+            new PrintWriter(new StringWriter()),
+            "encode",
+            "examples/librivox_mfcc13.npy",
+            "-o",
+            folder.resolve("codes.npy").toString());
+    assertEquals(0, status);
+    assertEquals(withoutWhatVaries(shown), withoutWhatVaries(out.toString()));
+  }
+
+  private static List<String> withoutWhatVaries(String report) {
+    return report
+        .lines()
+        .filter(line -> !line.startsWith("time ") && !line.startsWith("output "))
+        .toList();
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"README.md", "CONTRIBUTING.md", "examples/README.md"})
+  void linksAndScriptsExist(String document) throws Exception {
+    String text = Files.readString(Path.of(document));
+    List<String> mentioned =
+        Pattern.compile("\\]\\(([\\w./-]+)\\)|\\b(scripts/[\\w-]+(?:\\.sh)?)")
+            .matcher(text)
+            .results()
+            .map(match -> match.group(1) != null ? match.group(1) : match.group(2))
+            .toList();
+    assertFalse(mentioned.isEmpty());
+    for (String path : mentioned) {
+      assertTrue(Files.exists(Path.of(path)), () -> document + " mentions " + path);
+    }
+  }
+
+  private static List<String> codeBlocks(String document) throws Exception {
+    return Pattern.compile("```\\w*\n(.*?)```", Pattern.DOTALL)
+        .matcher(Files.readString(Path.of(document)))
+        .results()
+        .map((MatchResult match) -> match.group(1))
+        .toList();
+  }
+
+  private static int firstThatContains(List<String> blocks, String text) {
+    for (int i = 0; i < blocks.size(); i++) {
+      if (blocks.get(i).contains(text)) {
+        return i;
+      }
+    }
+    throw new AssertionError("no code block contains " + text);
+  }
+}
