@@ -17,6 +17,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.DoubleUnaryOperator;
 
 /**
  * Inputs with the outputs and gradients that the reference gave for them, from a .safetensors file:
@@ -25,7 +26,9 @@ import java.util.Map;
  * grad_aux}, all {@code [..., D]}, float32 or float64 as x. {@code per_sample_entropy []} and
  * {@code codebook_entropy []} may be there too; these three scalars may be float64 beside float32
  * tensors. The metadata hold {@code code_dim}, {@code inv_temperature}, {@code
- * entropy_loss_weight}, {@code diversity_gamma}, and may hold {@code non_finite = propagate}.
+ * entropy_loss_weight}, {@code diversity_gamma}, and may hold {@code non_finite = propagate} and
+ * wider absolute tolerances, {@code aux_loss_absolute}, {@code entropy_absolute}, {@code
+ * gradient_absolute}.
  */
 public final class GoldenCase {
   /**
@@ -48,6 +51,7 @@ public final class GoldenCase {
 
   private final QuantizerOptions options;
   private final DType dtype;
+  private final Tolerance tolerance;
   private final int rows;
   private final long[] indices;
 
@@ -59,6 +63,7 @@ public final class GoldenCase {
   private GoldenCase(Path path, SafetensorsFile file) throws FileSystemException {
     options = options(path, file);
     dtype = dtype(path, file, "x");
+    tolerance = tolerance(path, file, Tolerance.of(dtype));
     long[] shape = file.shape("x");
     int dim = options.codeDim();
     if (shape.length == 0 || shape[shape.length - 1] != dim) {
@@ -101,7 +106,6 @@ public final class GoldenCase {
   /** Runs the case on this machine's quantizer, and compares every field that it holds. */
   public List<Comparison> compare() {
     BinarySphericalQuantizer quantizer = BinarySphericalQuantizer.create(options);
-    Tolerance tolerance = Tolerance.of(dtype);
     List<Comparison> comparisons = new ArrayList<>();
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment x = segments.get("x");
@@ -116,15 +120,16 @@ public final class GoldenCase {
       comparisons.add(
           compare("quantized", numbers(out, dtype), (_, _) -> tolerance.quantizedAbsolute()));
 
-      addScalar(comparisons, tolerance, "aux_loss", losses.auxLoss());
-      addScalar(comparisons, tolerance, "per_sample_entropy", losses.perSampleEntropy());
-      addScalar(comparisons, tolerance, "codebook_entropy", losses.codebookEntropy());
+      addScalar(comparisons, "aux_loss", losses.auxLoss(), tolerance::auxLoss);
+      addScalar(
+          comparisons, "per_sample_entropy", losses.perSampleEntropy(), tolerance::entropy);
+      addScalar(comparisons, "codebook_entropy", losses.codebookEntropy(), tolerance::entropy);
 
       if (segments.containsKey("cotangent")) {
         quantizer.backward(x, dtype, rows, segments.get("cotangent"), 0, out);
-        comparisons.add(compareGradient(tolerance, "grad_quant", numbers(out, dtype)));
+        comparisons.add(compareGradient("grad_quant", numbers(out, dtype)));
         quantizer.backward(x, dtype, rows, MemorySegment.NULL, 1, out);
-        comparisons.add(compareGradient(tolerance, "grad_aux", numbers(out, dtype)));
+        comparisons.add(compareGradient("grad_aux", numbers(out, dtype)));
       }
     }
     return comparisons;
@@ -152,14 +157,18 @@ public final class GoldenCase {
   }
 
   private void addScalar(
-      List<Comparison> comparisons, Tolerance tolerance, String field, double actual) {
+      List<Comparison> comparisons,
+      String field,
+      double actual,
+      DoubleUnaryOperator allowed) {
     if (values.containsKey(field)) {
       comparisons.add(
-          compare(field, new double[] {actual}, (_, expected) -> tolerance.scalar(expected)));
+          compare(
+              field, new double[] {actual}, (_, expected) -> allowed.applyAsDouble(expected)));
     }
   }
 
-  private Comparison compareGradient(Tolerance tolerance, String field, double[] actual) {
+  private Comparison compareGradient(String field, double[] actual) {
     int dim = options.codeDim();
     double[] expected = values.get(field);
     double[] allowed = new double[rows];
@@ -210,6 +219,27 @@ public final class GoldenCase {
           .build();
     } catch (IllegalArgumentException e) { // NumberFormatException too
       throw new MalformedFileException(path, "bad metadata: " + e.getMessage());
+    }
+  }
+
+  private static Tolerance tolerance(Path path, SafetensorsFile file, Tolerance usual)
+      throws MalformedFileException {
+    return new Tolerance(
+        usual.quantizedAbsolute(),
+        tolerance(path, file, "aux_loss_absolute", usual.auxLossAbsolute()),
+        tolerance(path, file, "entropy_absolute", usual.entropyAbsolute()),
+        usual.scalarRelative(),
+        tolerance(path, file, "gradient_absolute", usual.gradientAbsolute()),
+        usual.gradientRelative());
+  }
+
+  private static double tolerance(Path path, SafetensorsFile file, String key, double usual)
+      throws MalformedFileException {
+    String value = file.metadata().get(key);
+    try {
+      return value == null ? usual : Double.parseDouble(value);
+    } catch (NumberFormatException _) {
+      throw new MalformedFileException(path, "bad metadata: " + key + " is no number: " + value);
     }
   }
 
