@@ -127,6 +127,8 @@ public final class AtomicOutput implements Closeable {
    */
   public void write(MemorySegment bytes) throws FileSystemException {
     requireOpen();
+    // Until all is written: whatever goes wrong on the way, half a file must not be committed.
+    state = State.FAILED;
     try {
       for (long done = 0; done < bytes.byteSize(); done += BUFFER_BYTES) {
         long length = Math.min(BUFFER_BYTES, bytes.byteSize() - done);
@@ -136,8 +138,8 @@ public final class AtomicOutput implements Closeable {
           channel.write(chunk);
         }
       }
+      state = State.OPEN;
     } catch (IOException e) {
-      state = State.FAILED;
       throw Messages.failure(path, "cannot be written", e);
     }
   }
@@ -150,6 +152,7 @@ public final class AtomicOutput implements Closeable {
    */
   public void commit() throws FileSystemException {
     requireOpen();
+    state = State.FAILED;
     try {
       if (isAside()) {
         channel.force(true);
@@ -160,7 +163,6 @@ public final class AtomicOutput implements Closeable {
       }
       state = State.COMMITTED;
     } catch (IOException e) {
-      state = State.FAILED;
       throw Messages.failure(path, "cannot be written", e);
     }
   }
@@ -258,10 +260,10 @@ public final class AtomicOutput implements Closeable {
   }
 
   private static void requireFolder(Path path, Path folder) throws IOException {
-    if (!Files.exists(folder)) {
+    if (Files.notExists(folder)) {
       throw refusal(path, "the folder " + Messages.name(folder) + " does not exist");
     }
-    if (!Files.isDirectory(folder)) {
+    if (Files.exists(folder) && !Files.isDirectory(folder)) {
       throw refusal(path, Messages.name(folder) + " is not a folder");
     }
   }

@@ -107,7 +107,7 @@ final class InputFile implements Closeable {
   byte[] readBytes(long position, long count) throws FileSystemException {
     byte[] bytes = new byte[Math.toIntExact(count)];
     try (Arena arena = Arena.ofConfined()) {
-      MemorySegment memory = arena.allocate(count);
+      MemorySegment memory = allocate(path, arena, count, 1);
       read(position, memory);
       MemorySegment.copy(memory, 0, MemorySegment.ofArray(bytes), 0, count);
     }

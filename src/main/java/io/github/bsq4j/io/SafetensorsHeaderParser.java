@@ -194,7 +194,8 @@ final class SafetensorsHeaderParser {
                 + key
                 + " has more than "
                 + limit
-                + " numbers; expected at most that");
+                + " numbers; expected at most "
+                + limit);
       }
       next(JsonToken.NUMBER, "numbers only in the " + key + " of " + quoted(tensor));
       numbers.add(number(tensor, key, json.nextString()));
@@ -281,11 +282,11 @@ final class SafetensorsHeaderParser {
     }
     if (covered != dataSize) {
       throw malformed(
-          "the tensors cover "
-              + covered
-              + " bytes, but "
+          "found "
               + dataSize
-              + " follow the header; expected no others");
+              + " bytes after the header; expected the "
+              + covered
+              + " that the tensors cover");
     }
   }
 

@@ -11,6 +11,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import java.io.BufferedReader;
 import java.io.File;
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
@@ -126,6 +127,18 @@ class AtomicOutputTest {
   }
 
   @Test
+  void cannotCommitAfterAnErrorOfTheCaller() throws IOException {
+    Arena arena = Arena.ofConfined();
+    MemorySegment closed = arena.allocate(1);
+    arena.close();
+    try (AtomicOutput output = AtomicOutput.open(folder.resolve("x.bin"))) {
+      assertThrows(IllegalStateException.class, () -> output.write(closed));
+      assertThrows(IllegalStateException.class, output::commit);
+    }
+    assertEquals(List.of(), names());
+  }
+
+  @Test
   void saysThatTheDiskIsFull() throws IOException {
     Path full = Path.of("/dev/full");
     assumeTrue(Files.exists(full));
@@ -152,6 +165,7 @@ class AtomicOutputTest {
     assertRefusal(folder.resolve("none/x.bin"), "folder " + folder + "/none does not exist");
     Files.writeString(folder.resolve("file"), "");
     assertRefusal(folder.resolve("file/x.bin"), folder + "/file is not a folder");
+    assertRefusal(folder.resolve("file/sub/x.bin"), folder + "/file/sub does not exist");
   }
 
   @Test
@@ -169,6 +183,10 @@ class AtomicOutputTest {
     Files.setPosixFilePermissions(sub, PosixFilePermissions.fromString("r-xr-xr-x"));
     assumeFalse(Files.isWritable(sub), "the superuser may write every folder");
     assertRefusal(sub.resolve("x.bin"), "cannot be written", "permission denied");
+    Files.setPosixFilePermissions(sub, PosixFilePermissions.fromString("---------"));
+    assertRefusal(sub.resolve("x.bin"), "cannot be written", "permission denied");
+    assertRefusal(sub.resolve("more/x.bin"), "cannot be written", "permission denied");
+    Files.setPosixFilePermissions(sub, PosixFilePermissions.fromString("rwx------"));
   }
 
   @Test

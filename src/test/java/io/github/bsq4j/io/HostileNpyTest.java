@@ -203,6 +203,10 @@ class HostileNpyTest {
             Arrays.copyOf(VALID, 40),
             "ends after 40 bytes, before the end of its"),
         Arguments.of(
+            "a header but its last byte",
+            Arrays.copyOf(VALID, VALID.length - 9),
+            "before the end of its .npy header of "),
+        Arguments.of(
             "no data",
             Arrays.copyOf(VALID, VALID.length - 8),
             "truncated: found 0 bytes after the header, 8 fewer"),

@@ -126,7 +126,7 @@ class HostileSafetensorsTest {
         shape("[9223372036854775807]", "F32 of shape [9223372036854775807] is too large"),
         shape("[4294967296,4294967296]", "is too large"),
         shape("[0,4294967296,4294967296]", "is too large"),
-        shape("[" + "1,".repeat(64) + "2]", "shape has more than 64 numbers"),
+        shape("[" + "1,".repeat(64) + "2]", "shape has more than 64 numbers; expected at most 64"),
         shape("[1]", "data_offsets [0, 8] hold 8 bytes; expected 4 for F32 of shape [1]"),
         shape("[3]", "data_offsets [0, 8] hold 8 bytes; expected 12 for F32 of shape [3]"),
         shape("[]", "expected 4 for F32 of shape []"),
@@ -134,7 +134,7 @@ class HostileSafetensorsTest {
         // Offsets: eight bytes follow.
         offsets("[]", "data_offsets has 0 numbers; expected two"),
         offsets("[8]", "data_offsets has 1 numbers; expected two"),
-        offsets("[0,8,8]", "data_offsets has more than 2 numbers"),
+        offsets("[0,8,8]", "data_offsets has more than 2 numbers; expected at most 2"),
         offsets("[8,0]", "data_offsets are [8, 0]; expected a range within the 8 bytes"),
         offsets("[0,9]", "data_offsets are [0, 9]; expected a range within the 8 bytes"),
         offsets("[8,16]", "data_offsets are [8, 16]; expected a range within"),
@@ -142,8 +142,10 @@ class HostileSafetensorsTest {
         offsets("[0,8.0]", "data_offsets has the number 8.0"),
         offsets("[0,18446744073709551615]", "data_offsets has the number 18446744073709551615"),
         offsets("[9223372036854775799,9223372036854775807]", "expected a range within the 8 bytes"),
-        header("{}", "the tensors cover 0 bytes, but 8 follow the header"),
-        header("{'a':{'dtype':'U8','shape':[7],'data_offsets':[0,7]}}", "cover 7 bytes, but 8"),
+        header("{}", "found 8 bytes after the header; expected the 0 that the tensors cover"),
+        header(
+            "{'a':{'dtype':'U8','shape':[7],'data_offsets':[0,7]}}",
+            "found 8 bytes after the header; expected the 7"),
         header(
             "{'a':{'dtype':'U8','shape':[7],'data_offsets':[1,8]}}",
             "tensor 'a': leaves a hole: it begins at byte 1; expected 0"),
@@ -195,6 +197,10 @@ class HostileSafetensorsTest {
             "text", "this is text".getBytes(StandardCharsets.UTF_8), "it declares a header of"),
         Arguments.of(
             "half a header", Arrays.copyOf(VALID, 20), "truncated: it ends after 20 bytes"),
+        Arguments.of(
+            "a header but its last byte",
+            Arrays.copyOf(VALID, VALID.length - 9),
+            "before the end of its header of "),
         Arguments.of("no header", Arrays.copyOf(VALID, 8), "truncated: it ends after 8 bytes"),
         Arguments.of(
             "no data",
@@ -205,7 +211,7 @@ class HostileSafetensorsTest {
         Arguments.of(
             "a byte too many",
             concat(VALID, new byte[1]),
-            "cover 8 bytes, but 9 follow the header"),
+            "found 9 bytes after the header; expected the 8"),
         Arguments.of(
             "a header above 100 MB",
             concat(littleEndian(100_000_001), new byte[100]),
