@@ -5,6 +5,7 @@
 #   scripts/build-native.sh --test                       and run its tests
 #   scripts/build-native.sh --preset sanitize --test     under the sanitizers
 #   scripts/build-native.sh --lint                       clang-tidy, where it is installed
+# shellcheck source-path=SCRIPTDIR source=common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 preset=release
@@ -12,7 +13,7 @@ action=build
 while (($# > 0)); do
   case $1 in
     --preset) preset=${2:?--preset needs a name of native/CMakePresets.json}; shift ;;
-    --test) action=test ;;
+    --test) action='test' ;;
     --lint) action=lint ;;
     *) die "unknown option $1." "Usage: scripts/build-native.sh [--preset NAME] [--test | --lint]" ;;
   esac
@@ -21,14 +22,19 @@ done
 
 oldest_cmake=3.24
 compiler=${CXX:-c++}
-command -v "$compiler" >/dev/null || die "no C++ compiler found: looked for $compiler on PATH ($PATH)." \
-  "Install one (Debian: apt-get install g++), or set CXX to it."
+# CXX may hold arguments: "ccache g++".
+command -v "$compiler" >/dev/null || command -v "${compiler%% *}" >/dev/null ||
+  die "no C++ compiler found: looked for $compiler on PATH ($PATH)." \
+    "Install one that knows C++20 (Debian: apt-get install g++), or set CXX to it."
 command -v cmake >/dev/null || die "no CMake found: looked for cmake on PATH ($PATH)." \
   "Install $oldest_cmake or newer (Debian: apt-get install cmake)."
 cmake_version=$(cmake --version | sed -nE '1s/.*version ([0-9.]+).*/\1/p')
 version_at_least "$cmake_version" "$oldest_cmake" ||
   die "the CMake on PATH ($(command -v cmake)) is version $cmake_version, which is too old." \
-    "Install $oldest_cmake or newer."
+    "Install $oldest_cmake or newer (Debian: apt-get install cmake), and put it first on PATH."
+command -v ninja >/dev/null || command -v make >/dev/null ||
+  die "neither Ninja nor Make found: looked for ninja and make on PATH ($PATH)." \
+    "Install one of them (Debian: apt-get install ninja-build)."
 
 libtorch=$("$root/scripts/setup-libtorch.sh")
 
@@ -41,8 +47,14 @@ run() {
   fi
 }
 
+build_folder=$root/target/native/$preset
+# CMake refuses a build folder that has been moved, with the project for example.
+if [[ -f $build_folder/CMakeCache.txt ]] &&
+  ! grep -qxF "CMAKE_HOME_DIRECTORY:INTERNAL=$root/native" "$build_folder/CMakeCache.txt"; then
+  rm -rf "$build_folder"
+fi
 generator=()
-if [[ ! -f $root/target/native/$preset/CMakeCache.txt ]] && command -v ninja >/dev/null; then
+if [[ ! -f $build_folder/CMakeCache.txt ]] && command -v ninja >/dev/null; then
   generator=(-G Ninja)
 fi
 cd "$root/native"
@@ -65,7 +77,7 @@ case $action in
     # Other versions of clang-tidy find other things.
     if command -v clang-tidy-14 >/dev/null; then
       find src tests -name '*.cpp' -print0 |
-        xargs -0 -n 1 -P "$(nproc)" clang-tidy-14 --quiet -p "$root/target/native/$preset"
+        xargs -0 -n 1 -P "$(nproc)" clang-tidy-14 --quiet -p "$build_folder"
     else
       say "clang-tidy-14 is not installed: the C++ code is not linted (Debian: apt-get install clang-tidy-14)"
     fi

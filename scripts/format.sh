@@ -3,6 +3,7 @@
 #
 #   scripts/format.sh            in place
 #   scripts/format.sh --check    fails where a file is not formatted; the build runs this
+# shellcheck source-path=SCRIPTDIR source=common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 check=no
@@ -26,7 +27,8 @@ mapfile -d '' native_files < <(find native -name '*.h' -print0 -o -name '*.c' -p
 
 if [[ $check == yes ]]; then
   if ! unformatted=$(format_java --dry-run --set-exit-if-changed); then
-    die "these Java files are not formatted; scripts/format.sh does it:" ${unformatted}
+    mapfile -t lines <<<"$unformatted"
+    die "these Java files are not formatted; scripts/format.sh does it:" "${lines[@]}"
   fi
 else
   format_java --replace

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Regenerates the Java bindings of native/include/bsq/bsq.h with jextract, after the header changed.
 # jextract is looked for in $JEXTRACT, then on PATH; CONTRIBUTING.md says which version.
+# shellcheck source-path=SCRIPTDIR source=common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 jextract=${JEXTRACT:-jextract}

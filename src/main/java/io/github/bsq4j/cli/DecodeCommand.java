@@ -21,11 +21,14 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 /** Code indices to vectors. */
-@Command(name = "decode", description = "Turn the code indices of a .npy file into vectors.")
+@Command(
+    name = "decode",
+    header = "Turn the code indices of a .npy file into vectors.",
+    customSynopsis = "bsq decode [OPTIONS] CODES.npy --code-dim=N -o OUT.npy")
 final class DecodeCommand implements Callable<Integer> {
   @Parameters(
       paramLabel = "CODES.npy",
-      description = "Code indices [...] of any integer type, in [0, 2^code_dim).")
+      description = "Code indices [...] of any integer type, from 0 to 2^code_dim - 1.")
   private Path input;
 
   @Option(
@@ -39,7 +42,9 @@ final class DecodeCommand implements Callable<Integer> {
       names = {"-o", "--output"},
       paramLabel = "OUT.npy",
       required = true,
-      description = "Where to write the vectors [..., code_dim] of +-1/sqrt(code_dim).")
+      description =
+          "Where to write the vectors [..., code_dim]. A component is 1/sqrt(code_dim) where the"
+              + " bit is 1, else the negative of it.")
   private Path output;
 
   @Option(
@@ -84,7 +89,7 @@ final class DecodeCommand implements Callable<Integer> {
   private void report(long rows, double seconds) {
     out.line("rows", rows);
     out.line("code dim", codeDim);
-    out.line("time", "%.3f ms".formatted(seconds * 1e3));
+    out.line("time", Output.milliseconds(seconds));
     out.line("output", output);
 
     JsonObject json = new JsonObject();

@@ -20,6 +20,7 @@ import java.nio.file.FileSystemException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.Locale;
 import java.util.OptionalLong;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -28,18 +29,23 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 /** Vectors to code indices, with the losses of the batch. */
-@Command(name = "encode", description = "Quantize the vectors of a .npy file to code indices.")
+@Command(
+    name = "encode",
+    header = "Quantize the vectors of a .npy file to code indices.",
+    description = "Prints how many codes are in use, the bit rate and the losses of the batch.",
+    customSynopsis = "bsq encode [OPTIONS] IN.npy [-o OUT.npy]")
 final class EncodeCommand implements Callable<Integer> {
   @Parameters(
       paramLabel = "IN.npy",
       description =
-          "Vectors [..., code_dim]: float32, float64 or float16, any number of dimensions.")
+          "Vectors [..., code_dim] of float32, float64 or float16. All dimensions but the last"
+              + " count rows.")
   private Path input;
 
   @Option(
       names = {"-o", "--output"},
       paramLabel = "OUT.npy",
-      description = "Where to write the indices: int64 [...].")
+      description = "Where to write the indices, int64 [...]. Not written if not given.")
   private Path output;
 
   @Option(
@@ -69,7 +75,9 @@ final class EncodeCommand implements Callable<Integer> {
       description = "Weight of the codebook entropy in the loss (default: ${DEFAULT-VALUE}).")
   private double diversityGamma;
 
-  @Option(names = "--no-loss", description = "Compute the indices alone.")
+  @Option(
+      names = "--no-loss",
+      description = "Compute the indices alone; needed where code_dim is above 24.")
   private boolean noLoss;
 
   @Option(
@@ -78,7 +86,7 @@ final class EncodeCommand implements Callable<Integer> {
       defaultValue = "refuse",
       description =
           "What to do with rows that hold NaN or infinities: refuse the file, or propagate them"
-              + " (index 0, losses NaN) (default: ${DEFAULT-VALUE}).")
+              + " (their index is 0, the losses are NaN). Default: ${DEFAULT-VALUE}.")
   private NonFinitePolicy nonFinitePolicy;
 
   @Option(
@@ -92,6 +100,9 @@ final class EncodeCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws FileSystemException {
+    if (!(frameRate > 0 && frameRate < Double.POSITIVE_INFINITY)) {
+      throw new InputException("--frame-rate is " + frameRate + "; expected a number above 0");
+    }
     if (output == null) {
       quantize(null);
     } else {
@@ -217,11 +228,11 @@ final class EncodeCommand implements Callable<Integer> {
             + Long.toUnsignedString(1L << dim));
     out.line("bit rate", plain(bitRate) + " bit/s at " + plain(frameRate) + " frames/s");
     if (losses != null) {
-      out.line("aux loss", "%.7g".formatted(losses.auxLoss()));
-      out.line("per-sample entropy", "%.7g nats".formatted(losses.perSampleEntropy()));
-      out.line("codebook entropy", "%.7g nats".formatted(losses.codebookEntropy()));
+      out.line("aux loss", digits(losses.auxLoss()));
+      out.line("per-sample entropy", digits(losses.perSampleEntropy()) + " nats");
+      out.line("codebook entropy", digits(losses.codebookEntropy()) + " nats");
     }
-    out.line("time", "%.3f ms".formatted(seconds * 1e3));
+    out.line("time", Output.milliseconds(seconds));
     if (output != null) {
       out.line("output", output);
     }
@@ -246,7 +257,13 @@ final class EncodeCommand implements Callable<Integer> {
     out.json(json);
   }
 
+  private static String digits(double value) {
+    return String.format(Locale.ROOT, "%.7g", value);
+  }
+
   private static String plain(double value) {
-    return value == Math.rint(value) ? "%.0f".formatted(value) : Double.toString(value);
+    return value == Math.rint(value)
+        ? String.format(Locale.ROOT, "%.0f", value)
+        : Double.toString(value);
   }
 }

@@ -9,8 +9,9 @@ import picocli.CommandLine.Mixin;
 /** What the command runs on, also where loading failed. */
 @Command(
     name = "info",
-    description =
-        "Show LibTorch, the implementations in use, threads and Java; or what is missing.")
+    header = "Show LibTorch, the implementations in use, threads and Java; or what is missing.",
+    description = "Also works where LibTorch could not be loaded, and says why.",
+    customSynopsis = "bsq info [OPTIONS]")
 final class InfoCommand implements Callable<Integer> {
   @Mixin private Output out;
 

@@ -1,6 +1,11 @@
 package io.github.bsq4j.cli;
 
 import io.github.bsq4j.BsqException;
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
+import java.io.FilterOutputStream;
+import java.io.IOException;
+import java.io.OutputStreamWriter;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.FileSystemException;
@@ -25,6 +30,7 @@ import picocli.CommandLine.Command;
     scope = CommandLine.ScopeType.INHERIT,
     footer = {
       "",
+      "JVM options go before the command: bsq -Dlibtorch=DIR -Xmx8g encode ...",
       "Exit status: 0 done; 1 a check failed or the machine could not do the work;",
       "2 the command line or an input file is wrong."
     })
@@ -36,9 +42,18 @@ public final class Main implements Runnable {
 
   /** Runs the command and ends the JVM with its exit status. */
   public static void main(String[] args) {
-    PrintWriter out = new PrintWriter(System.out, true, StandardCharsets.UTF_8);
+    StandardOutput stream = new StandardOutput();
+    PrintWriter out = new PrintWriter(new OutputStreamWriter(stream, StandardCharsets.UTF_8), true);
     PrintWriter err = new PrintWriter(System.err, true, StandardCharsets.UTF_8);
-    System.exit(run(out, err, args));
+    int status = run(out, err, args);
+    out.flush();
+    if (stream.failure != null) {
+      status = Math.max(status, FAILED);
+      if (!stream.isClosedByReader()) {
+        err.println("bsq: standard output cannot be written: " + stream.failure.getMessage());
+      }
+    }
+    System.exit(status);
   }
 
   /** Runs the command with these streams; returns the exit status. */
@@ -80,6 +95,30 @@ public final class Main implements Runnable {
         e.printStackTrace(err);
         return FAILED;
       }
+    }
+  }
+
+  /** Remembers what went wrong, which PrintWriter keeps to itself. */
+  private static final class StandardOutput extends FilterOutputStream {
+    private IOException failure;
+
+    StandardOutput() {
+      super(new FileOutputStream(FileDescriptor.out));
+    }
+
+    @Override
+    public void write(byte[] bytes, int offset, int length) throws IOException {
+      try {
+        out.write(bytes, offset, length);
+      } catch (IOException e) {
+        failure = e;
+        throw e;
+      }
+    }
+
+    /** As {@code head} does when it has seen enough: no failure to be told. */
+    boolean isClosedByReader() {
+      return "Broken pipe".equals(failure.getMessage());
     }
   }
 

@@ -7,6 +7,7 @@ import com.google.gson.JsonNull;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonPrimitive;
 import java.io.PrintWriter;
+import java.util.Locale;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -35,7 +36,18 @@ final class Output {
 
   /** A line of text: a label and its value. */
   void line(String label, Object value) {
-    text().printf("%-20s%s%n", label, value);
+    text().printf(Locale.ROOT, "%-20s%s%n", label, value);
+  }
+
+  /** A line about something that went wrong without ending the command. */
+  void problem(String message) {
+    text().flush(); // on a terminal the two streams are one text
+    command.commandLine().getErr().println("bsq: " + message);
+  }
+
+  /** A duration for people. */
+  static String milliseconds(double seconds) {
+    return String.format(Locale.ROOT, "%.3f ms", seconds * 1e3);
   }
 
   /** Prints the object, if it was asked for. */

@@ -2,6 +2,7 @@ package io.github.bsq4j.cli;
 
 import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
+import io.github.bsq4j.BsqException;
 import io.github.bsq4j.parity.GoldenCase;
 import io.github.bsq4j.parity.GoldenCase.Comparison;
 import java.nio.file.FileSystemException;
@@ -19,11 +20,15 @@ import picocli.CommandLine.Parameters;
 /** The parity kit: golden cases written by the reference, against this machine's quantizer. */
 @Command(
     name = "verify",
+    header = "Check the quantizer on this machine against golden cases.",
     description =
-        "Check the quantizer on this machine against golden cases that the reference wrote. Shows"
-            + " the largest error of each field as a fraction of its tolerance; indices count"
-            + " the rows that differ.")
+        "Golden cases are inputs with the outputs and gradients that the reference computed. The"
+            + " table shows, for each field, the largest error as a fraction of its tolerance: a"
+            + " case passes if all are at most 1. For indices it shows how many differ.",
+    customSynopsis = "bsq verify [OPTIONS] FILE.safetensors...")
 final class VerifyCommand implements Callable<Integer> {
+  private record Unreadable(Path file, String problem) {}
+
   private record Result(String name, List<Comparison> comparisons) {
     boolean passed() {
       return comparisons.stream().allMatch(Comparison::passed);
@@ -32,7 +37,7 @@ final class VerifyCommand implements Callable<Integer> {
     String error(String field) {
       return comparisons.stream()
           .filter(comparison -> comparison.field().equals(field))
-          .map(comparison -> String.format(Locale.ROOT, "%.4f", comparison.error()))
+          .map(VerifyCommand::error)
           .findFirst()
           .orElse("-");
     }
@@ -46,20 +51,44 @@ final class VerifyCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     List<Result> results = new ArrayList<>();
-    boolean unreadable = false;
+    List<Unreadable> unreadable = new ArrayList<>();
     for (Path file : files) {
       try {
         results.add(new Result(name(file), GoldenCase.read(file).compare()));
       } catch (FileSystemException e) {
-        unreadable = true;
-        out.text().println("bsq: " + e.getMessage());
+        unreadable.add(new Unreadable(file, e.getMessage()));
+      } catch (BsqException e) {
+        if (!isFaultOfFile(e)) {
+          throw e;
+        }
+        unreadable.add(new Unreadable(file, file + ": " + e.getMessage()));
       }
     }
     long failed = results.stream().filter(result -> !result.passed()).count();
-    printTable(results);
-    out.text().printf("%d passed, %d failed%n", results.size() - failed, failed);
-    out.json(json(results, failed));
-    return unreadable ? Main.BAD_INPUT : failed > 0 ? Main.FAILED : 0;
+    if (!results.isEmpty()) {
+      printTable(results);
+    }
+    printSummary(results.size() - failed, failed, unreadable.size());
+    unreadable.forEach(file -> out.problem(file.problem()));
+    out.json(json(results, failed, unreadable));
+    return !unreadable.isEmpty() ? Main.BAD_INPUT : failed > 0 ? Main.FAILED : 0;
+  }
+
+  /** The quantizer refuses what the file holds: NaN in x, or a code_dim too large for losses. */
+  private static boolean isFaultOfFile(BsqException e) {
+    return e.code() == BsqException.Code.INVALID_ARGUMENT
+        || e.code() == BsqException.Code.UNSUPPORTED;
+  }
+
+  private static String error(Comparison comparison) {
+    if (comparison.field().equals("indices")) {
+      return String.format(Locale.ROOT, "%.0f", comparison.error());
+    }
+    if (comparison.error() == Double.MAX_VALUE) {
+      return "inf"; // only one side is NaN, or the error is as large as that
+    }
+    return String.format(
+        Locale.ROOT, comparison.error() < 1e4 ? "%.4f" : "%.1e", comparison.error());
   }
 
   private static String name(Path file) {
@@ -86,11 +115,21 @@ final class VerifyCommand implements Callable<Integer> {
     }
   }
 
+  private void printSummary(long passed, long failed, int unreadable) {
+    out.text()
+        .println(
+            passed
+                + " passed, "
+                + failed
+                + " failed"
+                + (unreadable == 0 ? "" : ", " + unreadable + " could not be read"));
+  }
+
   private static String pad(String text, int width) {
     return text + " ".repeat(Math.max(0, width - text.length()));
   }
 
-  private static JsonObject json(List<Result> results, long failed) {
+  private static JsonObject json(List<Result> results, long failed, List<Unreadable> unreadable) {
     JsonArray cases = new JsonArray();
     for (Result result : results) {
       JsonObject errors = new JsonObject();
@@ -103,9 +142,17 @@ final class VerifyCommand implements Callable<Integer> {
       object.add("max_error", errors);
       cases.add(object);
     }
+    JsonArray problems = new JsonArray();
+    for (Unreadable file : unreadable) {
+      JsonObject object = new JsonObject();
+      object.addProperty("file", file.file().toString());
+      object.addProperty("problem", file.problem());
+      problems.add(object);
+    }
     JsonObject json = new JsonObject();
     json.add("cases", cases);
     json.addProperty("failed", failed);
+    json.add("unreadable", problems);
     return json;
   }
 }

@@ -78,9 +78,11 @@ record LibTorch(Path folder, String source) {
   /** Where the project keeps what it installs and unpacks; see README.md. */
   static Path cacheFolder() {
     String variable = System.getenv("BSQ4J_CACHE");
-    return variable != null && !variable.isBlank()
-        ? Path.of(variable).toAbsolutePath()
-        : Path.of(System.getProperty("user.home"), ".cache", "bsq4j");
+    if (variable != null && !variable.isBlank()) {
+      return Path.of(variable).toAbsolutePath();
+    }
+    String home = System.getenv("HOME"); // as the scripts do; user.home can be another folder
+    return Path.of(home != null ? home : System.getProperty("user.home"), ".cache", "bsq4j");
   }
 
   private boolean hasLibrary() {

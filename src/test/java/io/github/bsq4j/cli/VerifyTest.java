@@ -1,0 +1,216 @@
+package io.github.bsq4j.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.google.gson.JsonElement;
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParser;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Set;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class VerifyTest {
+  private static final Path GOLDEN = Path.of("src/test/resources/golden");
+  private static final Path SMALL = GOLDEN.resolve("d13_one_row.safetensors");
+  private static final Set<String> FIELDS =
+      Set.of("indices", "quantized", "aux_loss", "grad_quant", "grad_aux");
+
+  @TempDir private Path folder;
+
+  @Test
+  void allGoldensPass() throws IOException {
+    List<Path> files = goldens();
+    Cli.Result result = Cli.run(arguments(files));
+    List<String> lines = result.assertText().lines().toList();
+    assertEquals(15, files.size());
+    assertEquals("15 passed, 0 failed", lines.getLast());
+    assertTrue(lines.getFirst().matches("case +indices +quantized +aux_loss .* result"));
+    assertEquals(files.size(), lines.stream().filter(line -> line.endsWith("  PASS")).count());
+    // Every column ends below the end of its title.
+    assertEquals(Set.of(lines.getFirst().length() - 2), lengths(lines.subList(1, 16)));
+  }
+
+  @Test
+  void jsonHasEveryCaseAndField() throws IOException {
+    List<Path> files = goldens();
+    Cli.Result result = Cli.run(arguments(files, "--json"));
+    JsonObject json = result.assertJson(0);
+    assertEquals(0, json.get("failed").getAsLong());
+    assertEquals(0, json.getAsJsonArray("unreadable").size());
+    assertEquals(files.size(), json.getAsJsonArray("cases").size());
+    for (JsonElement element : json.getAsJsonArray("cases")) {
+      JsonObject golden = element.getAsJsonObject();
+      assertTrue(Files.exists(GOLDEN.resolve(golden.get("name").getAsString() + ".safetensors")));
+      assertTrue(golden.get("passed").getAsBoolean());
+      JsonObject errors = golden.getAsJsonObject("max_error");
+      assertEquals(FIELDS, errors.keySet());
+      assertEquals(0, errors.get("indices").getAsDouble());
+      errors
+          .asMap()
+          .values()
+          .forEach(error -> assertTrue(error.getAsDouble() <= 1, error::toString));
+    }
+    assertTrue(result.err().endsWith("15 passed, 0 failed\n"), result::toString);
+  }
+
+  @Test
+  void aChangedLossFails() throws Exception {
+    Path file = corrupted("aux_loss", data -> data.putFloat(0, data.getFloat(0) + 0.001f));
+    assertFails(file, "aux_loss", 1, 1e9);
+  }
+
+  @Test
+  void aChangedIndexFails() throws Exception {
+    Path file = corrupted("indices", data -> data.putLong(0, data.getLong(0) ^ 1));
+    assertFails(file, "indices", 1, 2); // by encode and by forward
+  }
+
+  @Test
+  void aChangedGradientFails() throws Exception {
+    Path file = corrupted("grad_aux", data -> data.putFloat(4, data.getFloat(4) + 1));
+    assertFails(file, "grad_aux", 1, 1e30);
+  }
+
+  @Test
+  void anExpectedNanFails() throws Exception {
+    Path file = corrupted("quantized", data -> data.putFloat(8, Float.NaN));
+    assertFails(file, "quantized", Double.MAX_VALUE, Double.MAX_VALUE);
+    String text = Cli.run("verify", file).out();
+    assertTrue(text.lines().allMatch(line -> line.length() < 100), text);
+    assertTrue(text.contains(" inf "), text);
+  }
+
+  private void assertFails(Path file, String field, double least, double most) {
+    Cli.Result result = Cli.run("verify", SMALL, file, "--json");
+    JsonObject json = result.assertJson(1);
+    assertEquals(1, json.get("failed").getAsLong());
+    JsonObject good = json.getAsJsonArray("cases").get(0).getAsJsonObject();
+    assertTrue(good.get("passed").getAsBoolean());
+    JsonObject bad = json.getAsJsonArray("cases").get(1).getAsJsonObject();
+    assertEquals("bad", bad.get("name").getAsString());
+    assertFalse(bad.get("passed").getAsBoolean());
+    for (var error : bad.getAsJsonObject("max_error").entrySet()) {
+      double value = error.getValue().getAsDouble();
+      if (error.getKey().equals(field)) {
+        assertTrue(value >= least && value <= most, error::toString);
+      } else {
+        assertTrue(value <= 1, error::toString);
+      }
+    }
+    Cli.Result text = Cli.run("verify", SMALL, file);
+    assertEquals(1, text.status());
+    assertTrue(text.out().matches("(?s).*bad .*  FAIL\n1 passed, 1 failed\n"), text::toString);
+    assertEquals("", text.err());
+  }
+
+  @Test
+  void unreadableFilesAreToldAndTheOthersRun() throws Exception {
+    Path broken = Files.writeString(folder.resolve("broken.safetensors"), "nonsense");
+    Path none = folder.resolve("none.safetensors");
+    Path peer = folder.resolve("peer.safetensors");
+    String header =
+        "{\"__metadata__\":{\"source\":\"bsqvit\"},"
+            + "\"x\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}";
+    writeSafetensors(peer, header, new byte[4]);
+    Path changed = corrupted("aux_loss", data -> data.putFloat(0, 7));
+
+    Cli.Result text = Cli.run("verify", broken, SMALL, none, peer, changed);
+    assertEquals(2, text.status());
+    assertTrue(text.out().contains("d13_one_row"), text::toString);
+    assertTrue(text.out().endsWith("1 passed, 1 failed, 3 could not be read\n"), text::toString);
+    List<String> problems = text.err().lines().toList();
+    assertEquals(3, problems.size());
+    assertTrue(problems.get(0).startsWith("bsq: " + broken + ": "), text::toString);
+    assertTrue(problems.get(1).startsWith("bsq: " + none + ": "), text::toString);
+    assertTrue(problems.get(2).startsWith("bsq: " + peer + ": "), text::toString);
+
+    JsonObject json = Cli.run("verify", broken, SMALL, none, peer, changed, "--json").assertJson(2);
+    assertEquals(2, json.getAsJsonArray("cases").size());
+    assertEquals(1, json.get("failed").getAsLong());
+    assertEquals(3, json.getAsJsonArray("unreadable").size());
+    JsonObject first = json.getAsJsonArray("unreadable").get(0).getAsJsonObject();
+    assertEquals(broken.toString(), first.get("file").getAsString());
+    assertEquals(problems.get(0), "bsq: " + first.get("problem").getAsString());
+  }
+
+  @Test
+  void nothingButUnreadableFiles() {
+    Cli.Result result = Cli.run("verify", folder.resolve("none.safetensors"));
+    assertEquals(2, result.status());
+    assertEquals("0 passed, 0 failed, 1 could not be read\n", result.out());
+  }
+
+  /** What the quantizer refuses is the fault of the file, too. */
+  @Test
+  void aCaseWithNanInItsInput() throws Exception {
+    Path file = corrupted("x", data -> data.putFloat(4, Float.NaN));
+    Cli.Result result = Cli.run("verify", file, SMALL);
+    assertEquals(2, result.status());
+    assertTrue(result.out().endsWith("1 passed, 0 failed, 1 could not be read\n"));
+    assertTrue(result.err().startsWith("bsq: " + file + ": "), result::toString);
+    assertTrue(result.err().contains("x[0, 1] is nan"), result::toString);
+  }
+
+  @Test
+  void wrongCommandLines() {
+    Cli.run("verify").assertMisused("FILE.safetensors");
+    Cli.run("verify", SMALL, "--tolerance=2").assertMisused("--tolerance=2");
+    String help = Cli.run("verify", "--help").assertText();
+    assertTrue(help.contains("\nUsage: bsq verify [OPTIONS] FILE.safetensors...\n"), help);
+    assertTrue(help.lines().allMatch(line -> line.length() <= 80), help);
+  }
+
+  // Helpers
+
+  private interface Change {
+    void to(ByteBuffer data);
+  }
+
+  /** A copy of a small golden in which the data of one tensor is changed. */
+  private Path corrupted(String tensor, Change change) throws IOException {
+    byte[] bytes = Files.readAllBytes(SMALL);
+    ByteBuffer file = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+    int headerLength = Math.toIntExact(file.getLong(0));
+    JsonObject header =
+        JsonParser.parseString(new String(bytes, 8, headerLength, StandardCharsets.UTF_8))
+            .getAsJsonObject();
+    var offsets = header.getAsJsonObject(tensor).getAsJsonArray("data_offsets");
+    int begin = offsets.get(0).getAsInt();
+    int end = offsets.get(1).getAsInt();
+    change.to(file.slice(8 + headerLength + begin, end - begin).order(ByteOrder.LITTLE_ENDIAN));
+    return Files.write(folder.resolve("bad.safetensors"), bytes);
+  }
+
+  private static void writeSafetensors(Path file, String header, byte[] data) throws IOException {
+    byte[] text = header.getBytes(StandardCharsets.UTF_8);
+    ByteBuffer bytes = ByteBuffer.allocate(8 + text.length + data.length);
+    bytes.order(ByteOrder.LITTLE_ENDIAN).putLong(text.length).put(text).put(data);
+    Files.write(file, bytes.array());
+  }
+
+  private static List<Path> goldens() throws IOException {
+    try (Stream<Path> files = Files.list(GOLDEN)) {
+      return files.filter(file -> file.toString().endsWith(".safetensors")).sorted().toList();
+    }
+  }
+
+  private static Object[] arguments(List<Path> files, String... options) {
+    return Stream.of(Stream.of("verify"), files.stream(), Stream.of(options))
+        .flatMap(part -> part)
+        .toArray();
+  }
+
+  private static Set<Integer> lengths(List<String> lines) {
+    return Set.copyOf(lines.stream().map(String::length).distinct().toList());
+  }
+}
