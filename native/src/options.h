@@ -9,7 +9,8 @@
 namespace bsq {
 
 inline constexpr int64_t kMaxCodeDim = 63;
-// The codebook entropy needs the average distribution over all 2^D codes: 128 MB at D = 24.
+// The codebook entropy needs the average distribution over all 2^D codes: 128 MB at D = 24, and
+// twice that where the rows go through in more than one chunk.
 inline constexpr int64_t kMaxLossCodeDim = 24;
 
 struct Options {

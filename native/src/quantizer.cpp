@@ -23,6 +23,9 @@ constexpr int64_t kCodebookGrain = int64_t{16} * 1024;
 
 // The factors of this many bytes of rows are expanded at once, which bounds the memory of a call.
 constexpr int64_t kChunkBytes = int64_t{16} * 1024 * 1024;
+// And at most this many rows: a matrix product may add them up one after the other, which in
+// float32 loses too much of a sum of very many.
+constexpr int64_t kMaxChunkRows = 1024;
 
 int64_t code_row_grain(int64_t dim) { return std::max(int64_t{1}, kCodeElementGrain / dim); }
 
@@ -115,7 +118,9 @@ class Factors {
         rows_(rows),
         chunk_rows_(chunk_rows(halves_, rows)),
         leading_(chunk_rows_ * halves_.leading(), "a chunk of leading probabilities"),
-        trailing_(chunk_rows_ * halves_.trailing(), "a chunk of trailing probabilities") {}
+        trailing_(chunk_rows_ * halves_.trailing(), "a chunk of trailing probabilities"),
+        chunk_mean_(rows > chunk_rows_ ? halves_.codes() : 0,
+                    "a chunk's average distribution over the 2^code_dim codes") {}
 
   // Calls body(begin, end) for consecutive chunks of rows.
   template <class Body>
@@ -144,18 +149,31 @@ class Factors {
     return {trailing_.get(), rows, halves_.trailing()};
   }
 
-  // average += the current chunk's share of the mean distribution; the chunk at 0 overwrites it.
+  // Makes `average` the mean distribution of all rows up to `end`, the end of the current chunk,
+  // from that of the rows up to `begin`. A running mean of the chunks' means: rounding does not add
+  // up over the chunks.
   void add_to_average(int64_t begin, int64_t end, const AlignedBuffer<T>& average) const {
-    matmul<T>({average.get(), halves_.leading(), halves_.trailing()},
-              leading_matrix(end - begin).t(), trailing_matrix(end - begin), begin == 0 ? 0.0 : 1.0,
-              1.0 / static_cast<double>(rows_));
+    const AlignedBuffer<T>& mean = begin == 0 ? average : chunk_mean_;
+    matmul<T>({mean.get(), halves_.leading(), halves_.trailing()}, leading_matrix(end - begin).t(),
+              trailing_matrix(end - begin), 0.0, 1.0 / static_cast<double>(end - begin));
+    if (begin == 0) {
+      return;
+    }
+    const double share = static_cast<double>(end - begin) / static_cast<double>(end);
+    parallel_for(halves_.codes(), kCodebookGrain, [&](int64_t first, int64_t last) {
+      for (int64_t code = first; code < last; ++code) {
+        const double before = average[code];
+        average[code] = static_cast<T>(before + share * (mean[code] - before));
+      }
+    });
   }
 
  private:
   static int64_t chunk_rows(const cpu::Halves& halves, int64_t rows) {
     const int64_t row_bytes =
         (halves.leading() + halves.trailing()) * static_cast<int64_t>(sizeof(T));
-    return std::clamp(kChunkBytes / row_bytes, int64_t{1}, std::max(int64_t{1}, rows));
+    const int64_t chunk = std::min({kChunkBytes / row_bytes, kMaxChunkRows, rows});
+    return std::max(int64_t{1}, chunk);
   }
 
   cpu::Halves halves_;
@@ -163,6 +181,7 @@ class Factors {
   int64_t chunk_rows_;
   AlignedBuffer<T> leading_;
   AlignedBuffer<T> trailing_;
+  AlignedBuffer<T> chunk_mean_;  // where there is more than one chunk
 };
 
 template <class T>

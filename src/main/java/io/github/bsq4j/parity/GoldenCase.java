@@ -121,8 +121,7 @@ public final class GoldenCase {
           compare("quantized", numbers(out, dtype), (_, _) -> tolerance.quantizedAbsolute()));
 
       addScalar(comparisons, "aux_loss", losses.auxLoss(), tolerance::auxLoss);
-      addScalar(
-          comparisons, "per_sample_entropy", losses.perSampleEntropy(), tolerance::entropy);
+      addScalar(comparisons, "per_sample_entropy", losses.perSampleEntropy(), tolerance::entropy);
       addScalar(comparisons, "codebook_entropy", losses.codebookEntropy(), tolerance::entropy);
 
       if (segments.containsKey("cotangent")) {
@@ -157,14 +156,10 @@ public final class GoldenCase {
   }
 
   private void addScalar(
-      List<Comparison> comparisons,
-      String field,
-      double actual,
-      DoubleUnaryOperator allowed) {
+      List<Comparison> comparisons, String field, double actual, DoubleUnaryOperator allowed) {
     if (values.containsKey(field)) {
       comparisons.add(
-          compare(
-              field, new double[] {actual}, (_, expected) -> allowed.applyAsDouble(expected)));
+          compare(field, new double[] {actual}, (_, expected) -> allowed.applyAsDouble(expected)));
     }
   }
 

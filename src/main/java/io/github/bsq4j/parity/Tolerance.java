@@ -4,9 +4,10 @@ import io.github.bsq4j.DType;
 
 /**
  * How far a result may be from the reference's. A scalar v may differ by its absolute term plus
- * {@code scalarRelative · |v|}. Gradients are compared as gradients with respect to the unit vector,
- * since d/dx scales with 1/‖x‖: with n = max(‖row‖, 1e-12), {@code n · |Δ| ≤ gradientAbsolute +
- * gradientRelative · (largest n · |gradient| in the row)}. Indices must be equal.
+ * {@code scalarRelative · |v|}. Gradients are compared as gradients with respect to the unit
+ * vector, since d/dx scales with 1/‖x‖: with n = max(‖row‖, 1e-12), {@code n · |Δ| ≤
+ * gradientAbsolute + gradientRelative · (largest n · |gradient| in the row)}. Indices must be
+ * equal.
  *
  * <p>The absolute terms of the defaults hold for the usual parameters. Where rounding alone exceeds
  * them, as it does at high inverse temperatures, a case carries its own; src/test/python/parity.py
