@@ -80,8 +80,7 @@ void Options::require_losses() const {
   if (code_dim > kMaxLossCodeDim) {
     fail(Code::kUnsupported, "code_dim is ", code_dim,
          ": the codebook entropy needs memory for 2^code_dim numbers and is computed up to ",
-         "code_dim ", kMaxLossCodeDim, "; for larger codes use encode and decode, or forward ",
-         "without losses");
+         "code_dim ", kMaxLossCodeDim, "; for larger codes use encode and decode");
   }
 }
 

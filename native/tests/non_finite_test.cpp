@@ -86,12 +86,12 @@ void check_propagation() {
       if (is_bad(row)) {
         wrong += std::isnan(gradient[i]) ? 0 : 1;
       } else {
-        wrong += out.quantized[i] == expected.quantized[i] ? 0 : 1;
-        wrong += gradient[i] == expected_gradient[i] ? 0 : 1;
+        wrong += static_cast<int64_t>(out.quantized[i] != expected.quantized[i]);
+        wrong += static_cast<int64_t>(gradient[i] != expected_gradient[i]);
       }
     }
     const auto n = static_cast<size_t>(row);
-    wrong += indices[n] == (is_bad(row) ? 0 : expected.indices[n]) ? 0 : 1;
+    wrong += static_cast<int64_t>(indices[n] != (is_bad(row) ? 0 : expected.indices[n]));
   }
   CHECK_EQ(wrong, 0);
   for (size_t d = 0; d < kDim; ++d) {

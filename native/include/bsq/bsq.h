@@ -156,7 +156,7 @@ BSQ_API bsq_status* bsq_host_forward(const bsq_options* options, int32_t dtype, 
  * x again and recomputes what it needs. grad_quantized[rows, code_dim] may be NULL (with 0 bytes)
  * for none; with grad_aux_loss = 0 no loss is computed and any code_dim up to 63 is served.
  * Where |x| <= 1e-12 the norm counts as the constant 1e-12. Rows that the policy lets through
- * although they are not finite get NaN.
+ * although they are not finite get NaN; all rows do if grad_aux_loss is not 0, for the loss is NaN.
  */
 BSQ_API bsq_status* bsq_host_backward(const bsq_options* options, int32_t dtype, int64_t rows,
                                       const void* x, int64_t x_bytes, const void* grad_quantized,
