@@ -11,7 +11,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
-import java.time.Instant;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -126,26 +125,6 @@ class LauncherTest {
     assertTrue(help.assertSuccess().contains("\nUsage: bsq encode "), help::toString);
     assertTrue(script.run("--help").assertSuccess().startsWith("Usage: bsq "));
     assertTrue(script.run("--version").assertSuccess().startsWith("bsq4j "));
-  }
-
-  /** After a build by Maven alone, for example. */
-  @Test
-  void aNewJarIsNoReasonToComplain() throws Exception {
-    Path jar = project.root().resolve("target/bsq4j.jar");
-    Path archive = project.root().resolve("target/launcher.jsa");
-    for (int i = 0; i < 2; i++) {
-      Files.setLastModifiedTime(jar, FileTime.from(Instant.now()));
-      Script.Result result = project.launcher().run("info");
-      assertTrue(result.assertSuccess().startsWith("available         yes\n"), result::toString);
-      assertEquals("", result.err());
-      assertTrue(Files.getLastModifiedTime(archive).compareTo(Files.getLastModifiedTime(jar)) > 0);
-    }
-    // Without the archive it must still run: the folder may belong to somebody else.
-    Files.writeString(archive, "nonsense");
-    Script.Result result = project.launcher().run("--version");
-    assertTrue(result.assertSuccess().startsWith("bsq4j "), result::toString);
-    assertEquals("", result.err());
-    Files.delete(archive);
   }
 
   @Test
