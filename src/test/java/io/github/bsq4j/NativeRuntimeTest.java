@@ -111,6 +111,40 @@ class NativeRuntimeTest {
   }
 
   @Test
+  void aLibTorchThatIsTooOld() throws Exception {
+    Path lib = Files.createDirectories(folder.resolve("lib"));
+    compile(
+        "unsigned long aoti_torch_abi_version(void) { return 0x0209010000000000UL; }",
+        lib.resolve("libtorch_cpu.so"));
+    assertFailure(
+        "the LibTorch in "
+            + folder
+            + " is version 2.9.1, which is too old: bsq4j needs 2.10 or newer",
+        Map.of(),
+        "-Dlibtorch=" + folder);
+  }
+
+  @Test
+  void aLibbsqOfAnotherVersion() throws Exception {
+    Path other = folder.resolve("libbsq.so");
+    compile("int bsq_abi_version(void) { return 99; }", other);
+    assertFailure(
+        other + " has ABI version 99, but this version of bsq4j needs 1",
+        Map.of(),
+        libtorch(),
+        "-Dbsq4j.library=" + other);
+  }
+
+  private void compile(String source, Path library) throws Exception {
+    Path file = Files.writeString(folder.resolve("source.c"), source);
+    Process compiler =
+        new ProcessBuilder("cc", "-shared", "-fPIC", "-o", library.toString(), file.toString())
+            .inheritIO()
+            .start();
+    assertEquals(0, compiler.waitFor());
+  }
+
+  @Test
   void aLibraryThatIsNotLibbsq() throws Exception {
     Path torch = NativeRuntime.info().libtorch().orElseThrow().toRealPath();
     assertFailure(

@@ -135,7 +135,8 @@ final class EncodeCommand implements Callable<Integer> {
         }
       } catch (BsqException e) {
         if (e.code() == BsqException.Code.INVALID_ARGUMENT) {
-          throw new InputException(input + ": " + e.getMessage() + "; --non-finite propagate lets such rows through");
+          throw new InputException(
+              input + ": " + e.getMessage() + "; --non-finite propagate lets such rows through");
         }
         throw e;
       }
