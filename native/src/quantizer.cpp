@@ -40,6 +40,9 @@ class FirstRow {
 template <class T>
 [[noreturn]] void refuse_non_finite(const T* x, int64_t row, int64_t dim) {
   const int64_t column = cpu::first_non_finite(x + row * dim, dim);
+  if (column < 0) {
+    fail(Code::kInvalidArgument, "x[", row, "] was not finite, and was changed during the call");
+  }
   fail(Code::kInvalidArgument, "x[", row, ", ", column, "] is ", x[row * dim + column],
        ", expected a finite number");
 }
@@ -199,6 +202,10 @@ void codes_to_indices(const Options& options, const T* codes, int64_t rows, int6
   if (bad.found()) {
     int64_t unused = 0;
     const auto position = cpu::codes_to_indices(codes + bad.row() * dim, 1, dim, &unused);
+    if (!position) {
+      fail(Code::kInvalidArgument, "codes[", bad.row(),
+           "] was no code, and was changed during the call");
+    }
     const int64_t column = position->column;
     fail(Code::kInvalidArgument, "codes[", bad.row(), ", ", column, "] is ",
          codes[bad.row() * dim + column],

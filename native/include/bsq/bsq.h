@@ -25,8 +25,9 @@
  *   bsq_host_* functions work on the caller's CPU memory. Every buffer is a pointer followed by the
  *   number of bytes it may touch. The library checks it (at least what the shapes need, aligned to
  *   the element size, outputs overlapping nothing) before it reads or writes anything, and keeps no
- *   pointer after it returns. Inputs are never written. After a failure the contents of the outputs
- *   are unspecified. A buffer of no elements may be NULL.
+ *   pointer after it returns. Inputs are never written, and must not be changed by other threads
+ *   meanwhile, or results are unspecified. After a failure the contents of the outputs are
+ *   unspecified. A buffer of no elements may be NULL.
  */
 #ifndef BSQ_BSQ_H_
 #define BSQ_BSQ_H_
@@ -154,7 +155,8 @@ BSQ_API bsq_status* bsq_host_forward(const bsq_options* options, int32_t dtype, 
  * grad_x[rows, code_dim]: the gradient of <grad_quantized, quantized> + grad_aux_loss * aux_loss
  * with respect to x, straight through the signs (the gradient of quantized is that of u). It takes
  * x again and recomputes what it needs. grad_quantized[rows, code_dim] may be NULL (with 0 bytes)
- * for none; with grad_aux_loss = 0 no loss is computed and any code_dim up to 63 is served.
+ * for none; with grad_aux_loss = 0 no loss is computed and any code_dim up to 63 is served. The
+ * gradients are not checked: what is not finite in them goes into grad_x.
  * Where |x| <= 1e-12 the norm counts as the constant 1e-12. Rows that the policy lets through
  * although they are not finite get NaN; all rows do if grad_aux_loss is not 0, for the loss is NaN.
  */

@@ -20,14 +20,17 @@ import java.lang.foreign.ValueLayout;
  * native ones are used in place. Vectors are rows of a row-major matrix; all leading dimensions of
  * a tensor of higher rank count as rows. A segment is used only during the call; it must be at
  * least as long as the shapes say, outputs must be writable and overlap nothing, and the usual
- * rules of its arena hold. After an exception the contents of outputs are unspecified; inputs are
- * never written.
+ * rules of its arena hold. A mapped file that somebody truncates during a call ends the JVM. After
+ * an exception the contents of outputs are unspecified; inputs are never written.
  *
  * <p>A quantizer is immutable and holds nothing to close. All threads may share one.
  *
- * <p>All methods throw {@link NullPointerException} for null, {@link IllegalArgumentException} for
- * sizes that do not fit, and {@link BsqException} for what the native side finds: values that are
- * not finite, with their position, or memory that cannot be had.
+ * <p>All methods throw {@link NullPointerException} for null, which they name; {@link
+ * IllegalArgumentException} for sizes that do not fit, outputs that are read-only or overlap
+ * another segment, and arrays of another type than {@code dtype}; {@link IllegalStateException} and
+ * {@link WrongThreadException} where a segment's arena is closed or belongs to another thread; and
+ * {@link BsqException} for what the native side finds: values that are not finite, with their
+ * position, or memory that cannot be had.
  */
 public final class BinarySphericalQuantizer {
   private final QuantizerOptions options;
@@ -79,10 +82,11 @@ public final class BinarySphericalQuantizer {
    * @param indicesOut {@code [rows]} of {@code long}
    */
   public void encode(MemorySegment x, DType dtype, long rows, MemorySegment indicesOut) {
-    long elementSize = dtype.byteSize();
+    ValueLayout layout = requireNonNull(dtype, "dtype").layout();
     try (HostBuffers buffers = new HostBuffers()) {
-      MemorySegment in = buffers.input("x", x, rowBytes(rows, elementSize), elementSize);
-      MemorySegment out = buffers.output("indicesOut", indicesOut, indexBytes(rows), Long.BYTES);
+      MemorySegment in = buffers.input("x", x, rowBytes(rows, layout), layout);
+      MemorySegment out =
+          buffers.output("indicesOut", indicesOut, indexBytes(rows), ValueLayout.JAVA_LONG);
       NativeCalls.encode(nativeOptions, dtype, rows, in, out);
       buffers.copyBack();
     }
@@ -90,6 +94,7 @@ public final class BinarySphericalQuantizer {
 
   /** The index of each row of {@code x}, which holds whole rows of {@code codeDim} components. */
   public long[] encode(float[] x) {
+    requireNonNull(x, "x");
     long[] indices = new long[rows("x", x.length)];
     encode(MemorySegment.ofArray(x), DType.FLOAT32, indices.length, MemorySegment.ofArray(indices));
     return indices;
@@ -97,6 +102,7 @@ public final class BinarySphericalQuantizer {
 
   /** The index of each row of {@code x}, which holds whole rows of {@code codeDim} components. */
   public long[] encode(double[] x) {
+    requireNonNull(x, "x");
     long[] indices = new long[rows("x", x.length)];
     encode(MemorySegment.ofArray(x), DType.FLOAT64, indices.length, MemorySegment.ofArray(indices));
     return indices;
@@ -112,11 +118,11 @@ public final class BinarySphericalQuantizer {
    * @param quantizedOut {@code [rows, codeDim]} of {@code dtype}
    */
   public void decode(MemorySegment indices, long rows, DType dtype, MemorySegment quantizedOut) {
-    long elementSize = dtype.byteSize();
+    ValueLayout layout = requireNonNull(dtype, "dtype").layout();
     try (HostBuffers buffers = new HostBuffers()) {
-      MemorySegment in = buffers.input("indices", indices, indexBytes(rows), Long.BYTES);
+      MemorySegment in = buffers.input("indices", indices, indexBytes(rows), ValueLayout.JAVA_LONG);
       MemorySegment out =
-          buffers.output("quantizedOut", quantizedOut, rowBytes(rows, elementSize), elementSize);
+          buffers.output("quantizedOut", quantizedOut, rowBytes(rows, layout), layout);
       NativeCalls.decode(nativeOptions, dtype, rows, in, out);
       buffers.copyBack();
     }
@@ -124,6 +130,7 @@ public final class BinarySphericalQuantizer {
 
   /** The code of each index, {@code codeDim} components each. */
   public float[] decode(long[] indices) {
+    requireNonNull(indices, "indices");
     float[] quantized = new float[arrayLength(indices.length)];
     decode(
         MemorySegment.ofArray(indices),
@@ -135,6 +142,7 @@ public final class BinarySphericalQuantizer {
 
   /** The code of each index in double precision, {@code codeDim} components each. */
   public double[] decodeToDouble(long[] indices) {
+    requireNonNull(indices, "indices");
     double[] quantized = new double[arrayLength(indices.length)];
     decode(
         MemorySegment.ofArray(indices),
@@ -162,14 +170,14 @@ public final class BinarySphericalQuantizer {
       long rows,
       MemorySegment quantizedOut,
       MemorySegment indicesOut) {
-    long elementSize = dtype.byteSize();
-    long rowBytes = rowBytes(rows, elementSize);
+    ValueLayout layout = requireNonNull(dtype, "dtype").layout();
+    long rowBytes = rowBytes(rows, layout);
     try (HostBuffers buffers = new HostBuffers()) {
-      MemorySegment in = buffers.input("x", x, rowBytes, elementSize);
+      MemorySegment in = buffers.input("x", x, rowBytes, layout);
       MemorySegment quantized =
-          buffers.optionalOutput("quantizedOut", quantizedOut, rowBytes, elementSize);
+          buffers.optionalOutput("quantizedOut", quantizedOut, rowBytes, layout);
       MemorySegment indices =
-          buffers.optionalOutput("indicesOut", indicesOut, indexBytes(rows), Long.BYTES);
+          buffers.optionalOutput("indicesOut", indicesOut, indexBytes(rows), ValueLayout.JAVA_LONG);
       Losses losses = NativeCalls.forward(nativeOptions, dtype, rows, in, quantized, indices);
       buffers.copyBack();
       return losses;
@@ -178,6 +186,7 @@ public final class BinarySphericalQuantizer {
 
   /** The quantized rows of {@code x}, their indices and the losses. */
   public HostQuantization<float[]> forward(float[] x) {
+    requireNonNull(x, "x");
     float[] quantized = new float[x.length];
     long[] indices = new long[rows("x", x.length)];
     Losses losses =
@@ -192,6 +201,7 @@ public final class BinarySphericalQuantizer {
 
   /** The quantized rows of {@code x}, their indices and the losses. */
   public HostQuantization<double[]> forward(double[] x) {
+    requireNonNull(x, "x");
     double[] quantized = new double[x.length];
     long[] indices = new long[rows("x", x.length)];
     Losses losses =
@@ -209,9 +219,10 @@ public final class BinarySphericalQuantizer {
    * The signs are passed straight through: the gradient of {@code quantized} is that of the
    * normalised x. Takes x again and recomputes what it needs, so it follows any forward, or none.
    *
-   * <p>Where ‖x‖ ≤ 1e-12 the norm counts as the constant 1e-12, as in the reference. Where {@link
-   * NonFinitePolicy#PROPAGATE} lets rows through, these get NaN, and all rows do if {@code
-   * gradAuxLoss} is not 0.
+   * <p>{@code gradQuantized} and {@code gradAuxLoss} are not checked: NaN and infinities in them go
+   * into the result, as in PyTorch. Where ‖x‖ ≤ 1e-12 the norm counts as the constant 1e-12, as in
+   * the reference. Where {@link NonFinitePolicy#PROPAGATE} lets rows through, these get NaN, and
+   * all rows do if {@code gradAuxLoss} is not 0.
    *
    * @param x {@code [rows, codeDim]} of {@code dtype}
    * @param gradQuantized {@code [rows, codeDim]} of {@code dtype}, or {@link MemorySegment#NULL}
@@ -227,13 +238,13 @@ public final class BinarySphericalQuantizer {
       MemorySegment gradQuantized,
       double gradAuxLoss,
       MemorySegment gradXOut) {
-    long elementSize = dtype.byteSize();
-    long rowBytes = rowBytes(rows, elementSize);
+    ValueLayout layout = requireNonNull(dtype, "dtype").layout();
+    long rowBytes = rowBytes(rows, layout);
     try (HostBuffers buffers = new HostBuffers()) {
-      MemorySegment in = buffers.input("x", x, rowBytes, elementSize);
+      MemorySegment in = buffers.input("x", x, rowBytes, layout);
       MemorySegment gradient =
-          buffers.optionalInput("gradQuantized", gradQuantized, rowBytes, elementSize);
-      MemorySegment out = buffers.output("gradXOut", gradXOut, rowBytes, elementSize);
+          buffers.optionalInput("gradQuantized", gradQuantized, rowBytes, layout);
+      MemorySegment out = buffers.output("gradXOut", gradXOut, rowBytes, layout);
       NativeCalls.backward(nativeOptions, dtype, rows, in, gradient, gradAuxLoss, out);
       buffers.copyBack();
     }
@@ -246,6 +257,8 @@ public final class BinarySphericalQuantizer {
    * @param gradQuantized as long as {@code x}
    */
   public float[] backward(float[] x, float[] gradQuantized, double gradAuxLoss) {
+    requireNonNull(x, "x");
+    requireNonNull(gradQuantized, "gradQuantized");
     float[] gradX = new float[x.length];
     backward(
         MemorySegment.ofArray(x),
@@ -264,6 +277,8 @@ public final class BinarySphericalQuantizer {
    * @param gradQuantized as long as {@code x}
    */
   public double[] backward(double[] x, double[] gradQuantized, double gradAuxLoss) {
+    requireNonNull(x, "x");
+    requireNonNull(gradQuantized, "gradQuantized");
     double[] gradX = new double[x.length];
     backward(
         MemorySegment.ofArray(x),
@@ -284,11 +299,12 @@ public final class BinarySphericalQuantizer {
    * @param codesOut {@code count} elements of {@code dtype}
    */
   public void bitsToCodes(MemorySegment bits, DType dtype, long count, MemorySegment codesOut) {
-    long elementSize = dtype.byteSize();
-    long byteSize = HostBuffers.byteSize(count, 1, elementSize);
+    ValueLayout layout = requireNonNull(dtype, "dtype").layout();
+    HostBuffers.requireCount("count", count);
+    long byteSize = HostBuffers.byteSize(count, 1, layout.byteSize());
     try (HostBuffers buffers = new HostBuffers()) {
-      MemorySegment in = buffers.input("bits", bits, byteSize, elementSize);
-      MemorySegment out = buffers.output("codesOut", codesOut, byteSize, elementSize);
+      MemorySegment in = buffers.input("bits", bits, byteSize, layout);
+      MemorySegment out = buffers.output("codesOut", codesOut, byteSize, layout);
       NativeCalls.bitsToCodes(dtype, count, in, out);
       buffers.copyBack();
     }
@@ -296,6 +312,7 @@ public final class BinarySphericalQuantizer {
 
   /** Codes from bits: {0, 1} to {-1, +1}. */
   public float[] bitsToCodes(float[] bits) {
+    requireNonNull(bits, "bits");
     float[] codes = new float[bits.length];
     bitsToCodes(
         MemorySegment.ofArray(bits), DType.FLOAT32, bits.length, MemorySegment.ofArray(codes));
@@ -304,6 +321,7 @@ public final class BinarySphericalQuantizer {
 
   /** Codes from bits: {0, 1} to {-1, +1}. */
   public double[] bitsToCodes(double[] bits) {
+    requireNonNull(bits, "bits");
     double[] codes = new double[bits.length];
     bitsToCodes(
         MemorySegment.ofArray(bits), DType.FLOAT64, bits.length, MemorySegment.ofArray(codes));
@@ -320,10 +338,11 @@ public final class BinarySphericalQuantizer {
    */
   public void codesToIndices(
       MemorySegment codes, DType dtype, long rows, MemorySegment indicesOut) {
-    long elementSize = dtype.byteSize();
+    ValueLayout layout = requireNonNull(dtype, "dtype").layout();
     try (HostBuffers buffers = new HostBuffers()) {
-      MemorySegment in = buffers.input("codes", codes, rowBytes(rows, elementSize), elementSize);
-      MemorySegment out = buffers.output("indicesOut", indicesOut, indexBytes(rows), Long.BYTES);
+      MemorySegment in = buffers.input("codes", codes, rowBytes(rows, layout), layout);
+      MemorySegment out =
+          buffers.output("indicesOut", indicesOut, indexBytes(rows), ValueLayout.JAVA_LONG);
       NativeCalls.codesToIndices(nativeOptions, dtype, rows, in, out);
       buffers.copyBack();
     }
@@ -331,6 +350,7 @@ public final class BinarySphericalQuantizer {
 
   /** The index of each code in {@code codes}, which holds whole rows of {@code codeDim}. */
   public long[] codesToIndices(float[] codes) {
+    requireNonNull(codes, "codes");
     long[] indices = new long[rows("codes", codes.length)];
     codesToIndices(
         MemorySegment.ofArray(codes),
@@ -342,6 +362,7 @@ public final class BinarySphericalQuantizer {
 
   /** The index of each code in {@code codes}, which holds whole rows of {@code codeDim}. */
   public long[] codesToIndices(double[] codes) {
+    requireNonNull(codes, "codes");
     long[] indices = new long[rows("codes", codes.length)];
     codesToIndices(
         MemorySegment.ofArray(codes),
@@ -356,8 +377,8 @@ public final class BinarySphericalQuantizer {
     return "BinarySphericalQuantizer[" + options + "]";
   }
 
-  private long rowBytes(long rows, long elementSize) {
-    return HostBuffers.byteSize(rows, codeDim(), elementSize);
+  private long rowBytes(long rows, ValueLayout layout) {
+    return HostBuffers.byteSize(rows, codeDim(), layout.byteSize());
   }
 
   private static long indexBytes(long rows) {

@@ -107,9 +107,8 @@ public final class NativeRuntime {
   }
 
   private static String nativeAccess() {
-    Module module = NativeRuntime.class.getModule();
-    String name = module.isNamed() ? module.getName() : "ALL-UNNAMED";
-    return module.isNativeAccessEnabled()
+    String name = NativeLibrary.moduleName();
+    return NativeRuntime.class.getModule().isNativeAccessEnabled()
         ? "enabled for " + name
         : "not enabled; start Java with --enable-native-access=" + name;
   }

@@ -3,6 +3,7 @@ package io.github.bsq4j;
 import static org.junit.jupiter.api.Assertions.assertAll;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -11,6 +12,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -186,6 +188,9 @@ class HostPathTest {
         "rows is -1, expected at least 0",
         () -> quantizer.encode(nothing, DType.FLOAT32, -1, nothing));
     assertRefused(
+        "count is -1, expected at least 0",
+        () -> quantizer.bitsToCodes(nothing, DType.FLOAT32, -1, nothing));
+    assertRefused(
         "9223372036854775807 rows of 3 elements are more than 2^63 - 1 bytes",
         () -> quantizer.encode(nothing, DType.FLOAT32, Long.MAX_VALUE, nothing));
     assertRefused(
@@ -205,17 +210,14 @@ class HostPathTest {
   void nullIsRefused() {
     MemorySegment x = MemorySegment.ofArray(X);
     assertAll(
-        () -> assertThrows(NullPointerException.class, () -> quantizer.encode((float[]) null)),
-        () -> assertThrows(NullPointerException.class, () -> quantizer.decode(null)),
+        () -> assertNull("x", () -> quantizer.encode((float[]) null)),
+        () -> assertNull("indices", () -> quantizer.decode(null)),
+        () -> assertNull("indicesOut", () -> quantizer.encode(x, DType.FLOAT32, 2, null)),
+        () -> assertNull("dtype", () -> quantizer.encode(x, null, 2, x)),
+        () -> assertNull("gradQuantized", () -> quantizer.backward(X, null, 1)),
+        () -> assertNull("quantizedOut", () -> quantizer.forward(x, DType.FLOAT32, 2, null, x)),
         () ->
-            assertThrows(
-                NullPointerException.class, () -> quantizer.encode(x, DType.FLOAT32, 2, null)),
-        () -> assertThrows(NullPointerException.class, () -> quantizer.encode(x, null, 2, x)),
-        () -> assertThrows(NullPointerException.class, () -> quantizer.backward(X, null, 1)),
-        () ->
-            assertThrows(
-                NullPointerException.class,
-                () -> BinarySphericalQuantizer.create((QuantizerOptions) null)));
+            assertNull("options", () -> BinarySphericalQuantizer.create((QuantizerOptions) null)));
   }
 
   // Memory that must not be touched
@@ -259,15 +261,36 @@ class HostPathTest {
   void outputsThatOverlap() {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment memory = arena.allocate(64, 8);
-      BsqException e =
-          assertThrows(
-              BsqException.class,
-              () -> quantizer.encode(memory, DType.FLOAT32, 2, memory.asSlice(16)));
-      assertEquals(BsqException.Code.INVALID_ARGUMENT, e.code());
-      assertEquals("indices overlaps x, expected memory of its own", e.getMessage());
+      assertRefused(
+          "indicesOut overlaps x, expected memory of its own",
+          () -> quantizer.encode(memory, DType.FLOAT32, 2, memory.asSlice(16)));
       // Side by side is fine, whatever lies behind.
       quantizer.encode(memory, DType.FLOAT32, 2, memory.asSlice(24));
     }
+  }
+
+  @Test
+  void arraysThatOverlapOrAreOfAnotherType() {
+    MemorySegment x = MemorySegment.ofArray(X.clone());
+    MemorySegment bytes = MemorySegment.ofArray(new byte[48]);
+    MemorySegment longs = MemorySegment.ofArray(new long[6]);
+    DType f32 = DType.FLOAT32;
+    String rest = ", expected memory of its own";
+    assertRefused(
+        "quantizedOut overlaps x" + rest,
+        () -> quantizer.forward(x, f32, 2, x, MemorySegment.NULL));
+    assertRefused(
+        "indicesOut overlaps quantizedOut" + rest,
+        () -> quantizer.forward(x, f32, 2, bytes, bytes));
+    assertRefused(
+        "gradXOut overlaps gradQuantized" + rest,
+        () -> quantizer.backward(x, f32, 2, bytes, 0, bytes));
+    assertRefused(
+        "x is a double[], expected a float[]",
+        () -> quantizer.encode(MemorySegment.ofArray(new double[6]), f32, 2, longs));
+    assertRefused(
+        "indicesOut is a float[], expected a long[]",
+        () -> quantizer.encode(x, f32, 2, MemorySegment.ofArray(new float[6])));
   }
 
   // Values
@@ -318,6 +341,38 @@ class HostPathTest {
   }
 
   @Test
+  void inputsThatChangeDuringTheCallKillNobody() throws InterruptedException {
+    try (Arena arena = Arena.ofShared()) {
+      MemorySegment x = arena.allocate(DIM * 4L, 64).fill((byte) 1);
+      MemorySegment indices = arena.allocate(8, 8);
+      AtomicBoolean stop = new AtomicBoolean();
+      Thread writer =
+          Thread.ofPlatform()
+              .start(
+                  () -> {
+                    while (!stop.get()) {
+                      x.setAtIndex(ValueLayout.JAVA_FLOAT, 0, Float.NaN);
+                      x.setAtIndex(ValueLayout.JAVA_FLOAT, 0, 1);
+                    }
+                  });
+      int refused = 0;
+      for (int i = 0; i < 200_000; i++) {
+        try {
+          quantizer.encode(x, DType.FLOAT32, 1, indices);
+          quantizer.codesToIndices(x, DType.FLOAT32, 1, indices);
+        } catch (BsqException e) {
+          assertEquals(BsqException.Code.INVALID_ARGUMENT, e.code());
+          assertFalse(e.getMessage().contains("-1"), e::getMessage); // a column that was not found
+          refused++;
+        }
+      }
+      stop.set(true);
+      writer.join();
+      assertTrue(refused > 0, "the race did not take place");
+    }
+  }
+
+  @Test
   void indicesOutOfRange() {
     assertNativelyRefused(
         "indices[2] is 8, expected 0 to 7 for code_dim 3",
@@ -360,6 +415,10 @@ class HostPathTest {
 
   private static void assertRefused(String message, Executable call) {
     assertEquals(message, assertThrows(IllegalArgumentException.class, call).getMessage());
+  }
+
+  private static void assertNull(String name, Executable call) {
+    assertEquals(name, assertThrows(NullPointerException.class, call).getMessage());
   }
 
   private static void assertNativelyRefused(String message, Executable call) {

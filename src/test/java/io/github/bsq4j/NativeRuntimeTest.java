@@ -49,12 +49,15 @@ class NativeRuntimeTest {
   @Test
   void noLibTorchWhereItIsSaidToBe() throws Exception {
     assertFailure(
-        "no LibTorch in /nowhere, which -Dlibtorch names: it has no lib/libtorch_cpu.so",
+        "no LibTorch in /nowhere, which -Dlibtorch names: there is no such folder",
         Map.of("LIBTORCH", "/elsewhere"),
         "-Dlibtorch=/nowhere");
     assertFailure(
-        "no LibTorch in /elsewhere, which LIBTORCH names: it has no lib/libtorch_cpu.so",
+        "no LibTorch in /elsewhere, which LIBTORCH names: there is no such folder",
         Map.of("LIBTORCH", "/elsewhere"));
+    assertFailure(
+        "no LibTorch in " + folder + ", which LIBTORCH names: it has no lib/libtorch_cpu.so",
+        Map.of("LIBTORCH", folder.toString()));
   }
 
   @Test
@@ -82,7 +85,7 @@ class NativeRuntimeTest {
   @Test
   void noLibbsqWhereItIsSaidToBe() throws Exception {
     assertFailure(
-        "/nowhere/libbsq.so, which -Dbsq4j.library names, does not exist or cannot be read",
+        "/nowhere/libbsq.so, which -Dbsq4j.library names, is no file that can be read",
         Map.of(),
         libtorch(),
         "-Dbsq4j.library=/nowhere/libbsq.so");
@@ -145,6 +148,32 @@ class NativeRuntimeTest {
   }
 
   @Test
+  void anInterruptedThreadMayBeTheFirst() throws Exception {
+    ChildJvm child = ChildJvm.run(Interrupted.class, Map.of(), NATIVE_ACCESS, libtorch());
+    assertEquals("[5] true\n", child.out(), child.err());
+  }
+
+  /** Makes the process's first quantizer on a thread that has been interrupted. */
+  static final class Interrupted {
+    private Interrupted() {}
+
+    public static void main(String[] args) {
+      Thread.currentThread().interrupt();
+      long[] codes = BinarySphericalQuantizer.create(3).encode(new float[] {1, -1, 1});
+      System.out.println(Arrays.toString(codes) + " " + Thread.currentThread().isInterrupted());
+    }
+  }
+
+  @Test
+  void nativeAccessThatIsDenied() throws Exception {
+    assertFailure(
+        "Java denies native access; start it with --enable-native-access=ALL-UNNAMED",
+        Map.of(),
+        libtorch(),
+        "--illegal-native-access=deny");
+  }
+
+  @Test
   void aLibraryThatIsNotLibbsq() throws Exception {
     Path torch = NativeRuntime.info().libtorch().orElseThrow().toRealPath();
     assertFailure(
@@ -161,7 +190,9 @@ class NativeRuntimeTest {
   private static void assertFailure(
       String message, Map<String, String> environment, String... options) throws Exception {
     List<String> jvmOptions = new ArrayList<>(List.of(options));
-    jvmOptions.add(NATIVE_ACCESS);
+    if (!jvmOptions.contains("--illegal-native-access=deny")) {
+      jvmOptions.add(NATIVE_ACCESS);
+    }
     ChildJvm child = ChildJvm.run(Failing.class, environment, jvmOptions.toArray(String[]::new));
     assertEquals(0, child.status(), () -> child.out() + child.err());
     assertEquals("", child.err());

@@ -37,7 +37,7 @@ class ReadmeTest {
             .start();
     String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
     assertEquals(0, process.waitFor(), output);
-    assertTrue(blocks.get(program + 1).contains("java --enable-native-access=ALL-UNNAMED"));
+    assertTrue(blocks.get(program + 1).contains("--enable-native-access=ALL-UNNAMED -cp "));
     assertEquals(blocks.get(program + 2), output);
     assertTrue(blocks.get(program).lines().count() <= 25, "the example has grown long");
   }

@@ -59,6 +59,7 @@ final class DecodeCommand implements Callable<Integer> {
   @Override
   public Integer call() throws FileSystemException {
     QuantizerOptions options = QuantizerOptions.of(codeDim);
+    InputException.requireDistinct(input, output);
     try (AtomicOutput file = AtomicOutput.open(output);
         Arena arena = Arena.ofConfined()) {
       NpyFile npy = NpyFile.read(input, arena);

@@ -106,6 +106,7 @@ final class EncodeCommand implements Callable<Integer> {
     if (output == null) {
       quantize(null);
     } else {
+      InputException.requireDistinct(input, output);
       // Opened first: whoever cannot write should not compute for an hour to find out.
       try (AtomicOutput file = AtomicOutput.open(output)) {
         quantize(file);
@@ -118,9 +119,9 @@ final class EncodeCommand implements Callable<Integer> {
   private void quantize(AtomicOutput file) throws FileSystemException {
     try (Arena arena = Arena.ofConfined()) {
       NpyFile npy = NpyFile.read(input, arena);
-      int dim = codeDim(npy.shape());
-      DType dtype = npy.type() == NpyType.FLOAT64 ? DType.FLOAT64 : DType.FLOAT32;
       MemorySegment x = vectors(npy, arena);
+      DType dtype = npy.type() == NpyType.FLOAT64 ? DType.FLOAT64 : DType.FLOAT32;
+      int dim = codeDim(npy.shape());
       long rows = npy.elementCount() / dim;
       BinarySphericalQuantizer quantizer = BinarySphericalQuantizer.create(options(dim));
 

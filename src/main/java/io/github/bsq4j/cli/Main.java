@@ -1,6 +1,7 @@
 package io.github.bsq4j.cli;
 
 import io.github.bsq4j.BsqException;
+import io.github.bsq4j.io.Messages;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
 import java.io.FilterOutputStream;
@@ -63,6 +64,7 @@ public final class Main implements Runnable {
             .setOut(out)
             .setErr(err)
             .setCaseInsensitiveEnumValuesAllowed(true)
+            .setExpandAtFiles(false) // a file's name may begin with @
             .setExecutionExceptionHandler((e, command, _) -> report(e, command.getErr()));
     try {
       return commandLine.execute(args);
@@ -80,11 +82,11 @@ public final class Main implements Runnable {
   private static int report(Exception e, PrintWriter err) {
     switch (e) {
       case FileSystemException _, InputException _, IllegalArgumentException _ -> {
-        err.println("bsq: " + e.getMessage());
+        err.println("bsq: " + Messages.escape(e.getMessage()));
         return BAD_INPUT;
       }
       case BsqException bsq -> {
-        err.println("bsq: " + e.getMessage());
+        err.println("bsq: " + Messages.escape(e.getMessage()));
         return switch (bsq.code()) {
           case INVALID_ARGUMENT, UNSUPPORTED -> BAD_INPUT;
           case OUT_OF_MEMORY, DEVICE, INTERNAL, UNAVAILABLE -> FAILED;

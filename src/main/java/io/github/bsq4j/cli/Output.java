@@ -6,6 +6,7 @@ import com.google.gson.JsonElement;
 import com.google.gson.JsonNull;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonPrimitive;
+import io.github.bsq4j.io.Messages;
 import java.io.PrintWriter;
 import java.util.Locale;
 import picocli.CommandLine.Mixin;
@@ -36,13 +37,13 @@ final class Output {
 
   /** A line of text: a label and its value. */
   void line(String label, Object value) {
-    text().printf(Locale.ROOT, "%-20s%s%n", label, value);
+    text().printf(Locale.ROOT, "%-20s%s%n", label, Messages.escape(value.toString()));
   }
 
   /** A line about something that went wrong without ending the command. */
   void problem(String message) {
     text().flush(); // on a terminal the two streams are one text
-    command.commandLine().getErr().println("bsq: " + message);
+    command.commandLine().getErr().println("bsq: " + Messages.escape(message));
   }
 
   /** A duration for people. */

@@ -3,6 +3,7 @@ package io.github.bsq4j.cli;
 import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
 import io.github.bsq4j.BsqException;
+import io.github.bsq4j.io.Messages;
 import io.github.bsq4j.parity.GoldenCase;
 import io.github.bsq4j.parity.GoldenCase.Comparison;
 import java.nio.file.FileSystemException;
@@ -92,7 +93,7 @@ final class VerifyCommand implements Callable<Integer> {
   }
 
   private static String name(Path file) {
-    String name = file.getFileName().toString();
+    String name = Messages.name(file.getFileName() == null ? file : file.getFileName());
     return name.endsWith(".safetensors")
         ? name.substring(0, name.length() - ".safetensors".length())
         : name;

@@ -1,7 +1,10 @@
 package io.github.bsq4j.internal;
 
+import static java.util.Objects.requireNonNull;
+
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -15,6 +18,12 @@ import java.util.List;
 public final class HostBuffers implements AutoCloseable {
   private record CopiedOutput(MemorySegment copy, MemorySegment original) {}
 
+  /** No call has more segments than this. */
+  private static final int MAX_SEGMENTS = 3;
+
+  private final String[] names = new String[MAX_SEGMENTS];
+  private final MemorySegment[] segments = new MemorySegment[MAX_SEGMENTS];
+  private int count;
   private Arena arena; // made only if something must be copied
   private List<CopiedOutput> copiedOutputs = List.of();
 
@@ -24,9 +33,7 @@ public final class HostBuffers implements AutoCloseable {
    * @throws IllegalArgumentException if rows is negative or the result does not fit into a long
    */
   public static long byteSize(long rows, long columns, long elementSize) {
-    if (rows < 0) {
-      throw new IllegalArgumentException("rows is " + rows + ", expected at least 0");
-    }
+    requireCount("rows", rows);
     try {
       return Math.multiplyExact(rows, Math.multiplyExact(columns, elementSize));
     } catch (ArithmeticException e) {
@@ -36,48 +43,70 @@ public final class HostBuffers implements AutoCloseable {
   }
 
   /**
+   * Checks a number of elements or rows.
+   *
+   * @throws IllegalArgumentException if it is negative
+   */
+  public static void requireCount(String name, long count) {
+    if (count < 0) {
+      throw new IllegalArgumentException(name + " is " + count + ", expected at least 0");
+    }
+  }
+
+  /**
    * The first {@code byteSize} bytes of an input, in native memory.
    *
-   * @throws IllegalArgumentException if it is too short
+   * @throws IllegalArgumentException if it is too short, or an array of another type
    */
-  public MemorySegment input(String name, MemorySegment segment, long byteSize, long elementSize) {
-    MemorySegment needed = firstBytes(name, segment, byteSize);
-    return isDirect(needed, elementSize)
+  public MemorySegment input(
+      String name, MemorySegment segment, long byteSize, ValueLayout layout) {
+    MemorySegment needed = checked(name, segment, byteSize, layout);
+    remember(name, needed);
+    return isDirect(needed, layout)
         ? needed
-        : arena().allocate(byteSize, elementSize).copyFrom(needed);
+        : arena().allocate(byteSize, layout.byteAlignment()).copyFrom(needed);
   }
 
   /** As {@link #input}, but {@link MemorySegment#NULL} stands for none and stays as it is. */
   public MemorySegment optionalInput(
-      String name, MemorySegment segment, long byteSize, long elementSize) {
-    return isNone(segment) ? segment : input(name, segment, byteSize, elementSize);
-  }
-
-  /** As {@link #output}, but {@link MemorySegment#NULL} stands for none and stays as it is. */
-  public MemorySegment optionalOutput(
-      String name, MemorySegment segment, long byteSize, long elementSize) {
-    return isNone(segment) ? segment : output(name, segment, byteSize, elementSize);
+      String name, MemorySegment segment, long byteSize, ValueLayout layout) {
+    return isNone(name, segment) ? segment : input(name, segment, byteSize, layout);
   }
 
   /**
-   * The first {@code byteSize} bytes of an output, in native memory.
+   * The first {@code byteSize} bytes of an output, in native memory. To be called after the inputs.
    *
-   * @throws IllegalArgumentException if it is too short or read-only
+   * @throws IllegalArgumentException if it is too short, an array of another type, read-only, or
+   *     overlaps another segment of this call
    */
-  public MemorySegment output(String name, MemorySegment segment, long byteSize, long elementSize) {
-    MemorySegment needed = firstBytes(name, segment, byteSize);
+  public MemorySegment output(
+      String name, MemorySegment segment, long byteSize, ValueLayout layout) {
+    MemorySegment needed = checked(name, segment, byteSize, layout);
     if (segment.isReadOnly()) { // the native side would not notice
       throw new IllegalArgumentException(name + " is read-only");
     }
-    if (isDirect(needed, elementSize)) {
+    for (int i = 0; i < count; i++) {
+      if (needed.asOverlappingSlice(segments[i]).isPresent()) {
+        throw new IllegalArgumentException(
+            name + " overlaps " + names[i] + ", expected memory of its own");
+      }
+    }
+    remember(name, needed);
+    if (isDirect(needed, layout)) {
       return needed;
     }
-    MemorySegment copy = arena().allocate(byteSize, elementSize);
+    MemorySegment copy = arena().allocate(byteSize, layout.byteAlignment());
     if (copiedOutputs.isEmpty()) {
       copiedOutputs = new ArrayList<>(2);
     }
     copiedOutputs.add(new CopiedOutput(copy, needed));
     return copy;
+  }
+
+  /** As {@link #output}, but {@link MemorySegment#NULL} stands for none and stays as it is. */
+  public MemorySegment optionalOutput(
+      String name, MemorySegment segment, long byteSize, ValueLayout layout) {
+    return isNone(name, segment) ? segment : output(name, segment, byteSize, layout);
   }
 
   /** Gives the caller the outputs that were copied. Call it after the native call succeeded. */
@@ -101,15 +130,30 @@ public final class HostBuffers implements AutoCloseable {
     return arena;
   }
 
-  private static boolean isNone(MemorySegment segment) {
-    return segment.equals(MemorySegment.NULL);
+  private void remember(String name, MemorySegment segment) {
+    names[count] = name;
+    segments[count] = segment;
+    count++;
   }
 
-  private static boolean isDirect(MemorySegment segment, long elementSize) {
-    return segment.isNative() && segment.address() % elementSize == 0;
+  private static boolean isNone(String name, MemorySegment segment) {
+    return requireNonNull(segment, name).equals(MemorySegment.NULL);
   }
 
-  private static MemorySegment firstBytes(String name, MemorySegment segment, long byteSize) {
+  private static boolean isDirect(MemorySegment segment, ValueLayout layout) {
+    return segment.isNative() && segment.address() % layout.byteSize() == 0;
+  }
+
+  private static MemorySegment checked(
+      String name, MemorySegment segment, long byteSize, ValueLayout layout) {
+    requireNonNull(segment, name);
+    // Whoever passes an array of numbers means those numbers; bytes may be anything.
+    Class<?> array = segment.heapBase().map(Object::getClass).orElse(null);
+    Class<?> expected = layout.carrier().arrayType();
+    if (array != null && array != byte[].class && array != expected) {
+      throw new IllegalArgumentException(
+          name + " is a " + array.getSimpleName() + ", expected a " + expected.getSimpleName());
+    }
     if (segment.byteSize() < byteSize) {
       throw new IllegalArgumentException(
           name + " has " + segment.byteSize() + " bytes, expected at least " + byteSize);

@@ -40,8 +40,11 @@ record LibTorch(Path folder, String source) {
                 + requested.folder
                 + ", which "
                 + requested.source
-                + " names: it has no lib/libtorch_cpu.so; name a LibTorch or a Python torch"
-                + " folder");
+                + " names: "
+                + (Files.isDirectory(requested.folder)
+                    ? "it has no lib/libtorch_cpu.so"
+                    : "there is no such folder")
+                + "; name a LibTorch or a Python torch folder");
       }
       return requested;
     }

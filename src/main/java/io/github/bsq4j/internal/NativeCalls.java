@@ -18,10 +18,12 @@ import java.lang.foreign.MemorySegment;
  * Shapes are those of the header.
  */
 public final class NativeCalls {
-  /** The version of the header that the bindings were made of. */
-  static final int HEADER_ABI_VERSION = Bsq.BSQ_ABI_VERSION();
-
   private NativeCalls() {}
+
+  /** The version of the header that the bindings were made of. */
+  static int headerAbiVersion() {
+    return Bsq.BSQ_ABI_VERSION();
+  }
 
   /** The version of the header that the loaded library was built with. */
   static int abiVersion() {

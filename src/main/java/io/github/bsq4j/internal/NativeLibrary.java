@@ -10,6 +10,7 @@ import java.lang.foreign.SymbolLookup;
 import java.lang.foreign.ValueLayout;
 import java.net.URISyntaxException;
 import java.net.URL;
+import java.nio.channels.ClosedByInterruptException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -40,7 +41,7 @@ public final class NativeLibrary {
   public record Outcome(Path libtorch, String libtorchSource, Path library, Throwable failure) {}
 
   private static final class Holder {
-    static final Outcome OUTCOME = load();
+    static final Outcome OUTCOME = loadUninterrupted();
   }
 
   private NativeLibrary() {}
@@ -60,9 +61,27 @@ public final class NativeLibrary {
     if (failure != null) {
       throw new BsqException(
           BsqException.Code.UNAVAILABLE,
-          "the native library is not available: " + failure.getMessage(),
+          "the native library is not available: "
+              // Of Java's file exceptions the message is the file's name alone.
+              + (failure instanceof IOException ? failure.toString() : failure.getMessage()),
           failure);
     }
+  }
+
+  /**
+   * The outcome is for the whole process, so an interrupt of the first caller must not decide it.
+   */
+  private static Outcome loadUninterrupted() {
+    boolean interrupted = false;
+    Outcome outcome;
+    do {
+      interrupted |= Thread.interrupted();
+      outcome = load();
+    } while (outcome.failure instanceof ClosedByInterruptException);
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
+    return outcome;
   }
 
   private static Outcome load() {
@@ -75,6 +94,12 @@ public final class NativeLibrary {
       library = findLibrary();
       new SharedLibrary(library).load();
       checkAbi(library);
+    } catch (IllegalCallerException e) {
+      failure =
+          new BsqException(
+              BsqException.Code.UNAVAILABLE,
+              "Java denies native access; start it with --enable-native-access=" + moduleName(),
+              e);
     } catch (IOException | RuntimeException | LinkageError e) {
       failure = e;
     }
@@ -83,6 +108,12 @@ public final class NativeLibrary {
         libtorch == null ? null : libtorch.source(),
         library,
         failure);
+  }
+
+  /** What --enable-native-access takes for these classes. */
+  public static String moduleName() {
+    Module module = NativeLibrary.class.getModule();
+    return module.isNamed() ? module.getName() : "ALL-UNNAMED";
   }
 
   private static void loadLibTorch(LibTorch libtorch) throws IOException {
@@ -137,14 +168,14 @@ public final class NativeLibrary {
           library + " is no libbsq.so: it has no function bsq_abi_version");
     }
     int version = NativeCalls.abiVersion();
-    if (version != NativeCalls.HEADER_ABI_VERSION) {
+    if (version != NativeCalls.headerAbiVersion()) {
       throw new BsqException(
           BsqException.Code.UNAVAILABLE,
           library
               + " has ABI version "
               + version
               + ", but this version of bsq4j needs "
-              + NativeCalls.HEADER_ABI_VERSION
+              + NativeCalls.headerAbiVersion()
               + "; use the libbsq.so that belongs to the jar");
     }
   }
@@ -154,10 +185,10 @@ public final class NativeLibrary {
     String requested = System.getProperty("bsq4j.library");
     if (requested != null && !requested.isBlank()) {
       Path file = Path.of(requested).toAbsolutePath();
-      if (!Files.isReadable(file)) {
+      if (!Files.isRegularFile(file) || !Files.isReadable(file)) {
         throw new BsqException(
             BsqException.Code.UNAVAILABLE,
-            file + ", which -Dbsq4j.library names, does not exist or cannot be read");
+            file + ", which -Dbsq4j.library names, is no file that can be read");
       }
       return file;
     }

@@ -137,10 +137,7 @@ final class InputFile implements Closeable {
           new FileSystemException(
               Messages.name(path),
               null,
-              "needs "
-                  + byteSize
-                  + " bytes of memory, more than the JVM may take now; split the file, or raise"
-                  + " the JVM's limit with -XX:MaxDirectMemorySize");
+              "needs " + byteSize + " bytes of memory, more than there is; split the file");
       failure.initCause(e);
       throw failure;
     }

@@ -8,19 +8,19 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 
 /** The wording that all messages share: one line each, whatever a file or its name holds. */
-final class Messages {
+public final class Messages {
   private static final int MAX_QUOTE = 60;
 
   private Messages() {}
 
   /** The name of a file as the user gave it, safe to print. */
-  static String name(Path path) {
+  public static String name(Path path) {
     String name = escape(path.toString());
     return name.isEmpty() ? "''" : name;
   }
 
   /** Text from a file, quoted, escaped and cut after {@value #MAX_QUOTE} characters. */
-  static String quote(String text) {
+  public static String quote(String text) {
     return '\'' + excerpt(text) + '\'';
   }
 
@@ -53,7 +53,8 @@ final class Messages {
     };
   }
 
-  private static String escape(String text) {
+  /** Text with everything escaped that could move a terminal's cursor, or break the line. */
+  public static String escape(String text) {
     StringBuilder escaped = new StringBuilder(text.length());
     text.codePoints().forEach(c -> appendEscaped(escaped, c));
     return escaped.toString();

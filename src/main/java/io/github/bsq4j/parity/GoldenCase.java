@@ -6,6 +6,7 @@ import io.github.bsq4j.Losses;
 import io.github.bsq4j.NonFinitePolicy;
 import io.github.bsq4j.QuantizerOptions;
 import io.github.bsq4j.io.MalformedFileException;
+import io.github.bsq4j.io.Messages;
 import io.github.bsq4j.io.SafetensorsFile;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -179,13 +180,11 @@ public final class GoldenCase {
   }
 
   private double norm(int row) {
-    int dim = options.codeDim();
-    double squares = 0;
-    for (int d = 0; d < dim; d++) {
-      double component = values.get("x")[row * dim + d];
-      squares += component * component;
+    double norm = 0;
+    for (int i = row * options.codeDim(); i < (row + 1) * options.codeDim(); i++) {
+      norm = Math.hypot(norm, values.get("x")[i]); // does not overflow
     }
-    return Math.max(Math.sqrt(squares), MIN_NORM);
+    return Math.max(norm, MIN_NORM);
   }
 
   private int differing(MemorySegment actual) {
@@ -202,18 +201,33 @@ public final class GoldenCase {
 
   private static QuantizerOptions options(Path path, SafetensorsFile file)
       throws MalformedFileException {
+    double dim = number(path, file, "code_dim");
+    if (dim != (int) dim) {
+      throw new MalformedFileException(path, "bad metadata: code_dim is no integer: " + dim);
+    }
     try {
-      return QuantizerOptions.builder(Integer.parseInt(metadata(path, file, "code_dim")))
-          .inverseTemperature(Double.parseDouble(metadata(path, file, "inv_temperature")))
-          .entropyLossWeight(Double.parseDouble(metadata(path, file, "entropy_loss_weight")))
-          .diversityGamma(Double.parseDouble(metadata(path, file, "diversity_gamma")))
+      return QuantizerOptions.builder((int) dim)
+          .inverseTemperature(number(path, file, "inv_temperature"))
+          .entropyLossWeight(number(path, file, "entropy_loss_weight"))
+          .diversityGamma(number(path, file, "diversity_gamma"))
           .nonFinitePolicy(
               "propagate".equals(file.metadata().get("non_finite"))
                   ? NonFinitePolicy.PROPAGATE
                   : NonFinitePolicy.REFUSE)
           .build();
-    } catch (IllegalArgumentException e) { // NumberFormatException too
+    } catch (IllegalArgumentException e) {
       throw new MalformedFileException(path, "bad metadata: " + e.getMessage());
+    }
+  }
+
+  private static double number(Path path, SafetensorsFile file, String key)
+      throws MalformedFileException {
+    String value = metadata(path, file, key);
+    try {
+      return Double.parseDouble(value);
+    } catch (NumberFormatException _) {
+      throw new MalformedFileException(
+          path, "bad metadata: " + key + " is no number: " + Messages.quote(value));
     }
   }
 
@@ -231,11 +245,15 @@ public final class GoldenCase {
   private static double tolerance(Path path, SafetensorsFile file, String key, double usual)
       throws MalformedFileException {
     String value = file.metadata().get(key);
-    try {
-      return value == null ? usual : Double.parseDouble(value);
-    } catch (NumberFormatException _) {
-      throw new MalformedFileException(path, "bad metadata: " + key + " is no number: " + value);
+    if (value == null) {
+      return usual;
     }
+    double tolerance = number(path, file, key);
+    if (!(tolerance >= 0 && tolerance < Double.POSITIVE_INFINITY)) {
+      throw new MalformedFileException(
+          path, "bad metadata: " + key + " is " + tolerance + "; expected a number of at least 0");
+    }
+    return tolerance;
   }
 
   private static String metadata(Path path, SafetensorsFile file, String key)

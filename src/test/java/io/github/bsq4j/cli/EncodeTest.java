@@ -297,11 +297,21 @@ class EncodeTest {
   }
 
   @Test
-  void outputMayReplaceTheInput() throws Exception {
+  void outputMayNotReplaceTheInput() throws Exception {
     Npy.write(in, "(4, 3)", X);
-    Cli.run("encode", in, "-o", in).assertText();
-    assertArrayEquals(INDICES, Npy.read(in).longs());
-    assertOnly(in);
+    byte[] before = Files.readAllBytes(in);
+    Path link = Files.createSymbolicLink(folder.resolve("link.npy"), in);
+    for (Path same : List.of(in, link)) {
+      Cli.run("encode", in, "-o", same).assertRefused(same + ": is the input, too");
+    }
+    assertArrayEquals(before, Files.readAllBytes(in));
+  }
+
+  @Test
+  void namesAreNames() throws Exception {
+    Path strange = folder.resolve("@in\u001b[31m\n.npy");
+    Npy.write(strange, "(1, 3)", 1, Float.NaN, 1);
+    Cli.run("encode", strange).assertRefused("@in\\x1b[31m\\x0a.npy: x[0, 1] is nan");
   }
 
   @Test

@@ -13,11 +13,14 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 class VerifyTest {
   private static final Path GOLDEN = Path.of("src/test/resources/golden");
@@ -161,6 +164,30 @@ class VerifyTest {
     assertTrue(result.err().contains("x[0, 1] is nan"), result::toString);
   }
 
+  @ParameterizedTest
+  @CsvSource({
+    "gradient_absolute, -1, expected a number of at least 0",
+    "gradient_absolute, NaN, expected a number of at least 0",
+    "aux_loss_absolute, Infinity, expected a number of at least 0",
+    "entropy_absolute, wide, entropy_absolute is no number: 'wide'",
+    "code_dim, 1e9, bad metadata: codeDim is 1000000000",
+    "code_dim, 2.5, bad metadata: code_dim is no integer: 2.5",
+    "code_dim, '3\n\033[31mPASS', code_dim is no number: '3\\x0a\\x1b[31mPASS'",
+    "inv_temperature, NaN, bad metadata: inverseTemperature is NaN",
+  })
+  void metadataThatMakeNoSense(String key, String value, String problem) throws Exception {
+    Path file = withMetadata(key, value);
+    Cli.Result result = Cli.run("verify", file);
+    assertEquals(2, result.status());
+    assertEquals(1, result.err().lines().count(), result::toString);
+    assertTrue(result.err().contains(problem), result::toString);
+  }
+
+  @Test
+  void theRootFolderIsNoCase() {
+    assertEquals(2, Cli.run("verify", "/").status());
+  }
+
   @Test
   void wrongCommandLines() {
     Cli.run("verify").assertMisused("FILE.safetensors");
@@ -189,6 +216,21 @@ class VerifyTest {
     int end = offsets.get(1).getAsInt();
     change.to(file.slice(8 + headerLength + begin, end - begin).order(ByteOrder.LITTLE_ENDIAN));
     return Files.write(folder.resolve("bad.safetensors"), bytes);
+  }
+
+  /** A copy of a small golden with one more, or another, metadata entry. */
+  private Path withMetadata(String key, String value) throws IOException {
+    byte[] bytes = Files.readAllBytes(SMALL);
+    ByteBuffer file = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+    int headerLength = Math.toIntExact(file.getLong(0));
+    JsonObject header =
+        JsonParser.parseString(new String(bytes, 8, headerLength, StandardCharsets.UTF_8))
+            .getAsJsonObject();
+    header.getAsJsonObject("__metadata__").addProperty(key, value);
+    Path changed = folder.resolve("metadata.safetensors");
+    writeSafetensors(
+        changed, header.toString(), Arrays.copyOfRange(bytes, 8 + headerLength, bytes.length));
+    return changed;
   }
 
   private static void writeSafetensors(Path file, String header, byte[] data) throws IOException {

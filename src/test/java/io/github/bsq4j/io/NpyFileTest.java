@@ -366,7 +366,7 @@ class NpyFileTest {
     // A sparse file: it takes no space on the disk, but one tebibyte in memory.
     long size = 1L << 40;
     Path file = sparse(size, new byte[0], 0);
-    assertRefusal(file, "needs 1099511627776 bytes of memory", "-XX:MaxDirectMemorySize");
+    assertRefusal(file, "needs 1099511627776 bytes of memory", "split the file");
   }
 
   @Test
