@@ -17,8 +17,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /**
  * Random cases, made anew by PyTorch in every run: shapes, types, temperatures, weights,
- * distributions. Run again with {@code -DargLine=-Dbsq4j.seed=N} for the cases of a run that
- * failed; the message names N.
+ * distributions. A failure names the run's seed; {@code -Dbsq4j.seed=N} runs its cases again.
  */
 class LivePyTorchTest {
   private static final int CASES = 60;
