@@ -47,6 +47,15 @@ template <class T>
        ", expected a finite number");
 }
 
+// Whether all rows are finite, from the first that is not. Refuses it, by the policy.
+template <class T>
+bool accept(const Options& options, const T* x, const FirstRow& bad) {
+  if (bad.found() && !options.propagate_non_finite) {
+    refuse_non_finite(x, bad.row(), options.code_dim);
+  }
+  return !bad.found();
+}
+
 // indices[rows], and whether all rows are finite. Refuses those that are not, by the policy.
 template <class T>
 bool encode_checked(const Options& options, const T* x, int64_t rows, int64_t* indices) {
@@ -58,10 +67,7 @@ bool encode_checked(const Options& options, const T* x, int64_t rows, int64_t* i
       bad.report(begin + row);
     }
   });
-  if (bad.found() && !options.propagate_non_finite) {
-    refuse_non_finite(x, bad.row(), dim);
-  }
-  return !bad.found();
+  return accept(options, x, bad);
 }
 
 // Whether all rows are finite. Refuses those that are not, by the policy.
@@ -77,10 +83,7 @@ bool check_rows(const Options& options, const T* x, int64_t rows) {
       }
     }
   });
-  if (bad.found() && !options.propagate_non_finite) {
-    refuse_non_finite(x, bad.row(), dim);
-  }
-  return !bad.found();
+  return accept(options, x, bad);
 }
 
 // The straight-through gradient alone. Rows that are not finite get NaN.

@@ -12,8 +12,9 @@
  *     per_sample_entropy = mean over rows of sum_c -p(c|u) log max(p(c|u), e)
  *     codebook_entropy   = sum_c -q(c) log max(q(c), e),   q(c) = mean over rows of p(c|u)
  *     aux_loss = entropy_loss_weight * (per_sample_entropy - diversity_gamma * codebook_entropy)
- *   as speechbrain.lobes.models.bsq.BinarySphericalQuantizer defines them (SpeechBrain 1.0, 2025).
- *   They are computed exactly, without the codebook and without anything of rows * 2^D elements.
+ *   as speechbrain.lobes.models.bsq.BinarySphericalQuantizer (Luca Della Libera, 2025) defines
+ *   them. They are computed exactly, without the codebook and without anything of rows * 2^D
+ *   elements.
  *
  * Calls
  *   Every function that can fail returns a bsq_status that the caller owns: NULL on success, else a
