@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
+import io.github.bsq4j.TestData;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -32,7 +33,7 @@ class VerifyTest {
 
   @Test
   void allGoldensPass() throws IOException {
-    List<Path> files = goldens();
+    List<Path> files = TestData.goldens();
     Cli.Result result = Cli.run(arguments(files));
     List<String> lines = result.assertText().lines().toList();
     assertEquals(15, files.size());
@@ -45,7 +46,7 @@ class VerifyTest {
 
   @Test
   void jsonHasEveryCaseAndField() throws IOException {
-    List<Path> files = goldens();
+    List<Path> files = TestData.goldens();
     Cli.Result result = Cli.run(arguments(files, "--json"));
     JsonObject json = result.assertJson(0);
     assertEquals(0, json.get("failed").getAsLong());
@@ -238,12 +239,6 @@ class VerifyTest {
     ByteBuffer bytes = ByteBuffer.allocate(8 + text.length + data.length);
     bytes.order(ByteOrder.LITTLE_ENDIAN).putLong(text.length).put(text).put(data);
     Files.write(file, bytes.array());
-  }
-
-  private static List<Path> goldens() throws IOException {
-    try (Stream<Path> files = Files.list(GOLDEN)) {
-      return files.filter(file -> file.toString().endsWith(".safetensors")).sorted().toList();
-    }
   }
 
   private static Object[] arguments(List<Path> files, String... options) {
