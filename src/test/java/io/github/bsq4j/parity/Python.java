@@ -23,6 +23,9 @@ record Python(Path executable) {
       return Optional.of(new Python(Path.of(named)));
     }
     Path torch = NativeRuntime.info().libtorch().orElseThrow().toRealPath();
+    if (!torch.getParent().endsWith("site-packages")) {
+      return Optional.empty(); // a LibTorch on its own
+    }
     // ENVIRONMENT/lib/python3.11/site-packages/torch
     Path python = torch.resolve("../../../../bin/python3").normalize();
     return Files.isExecutable(python) ? Optional.of(new Python(python)) : Optional.empty();
