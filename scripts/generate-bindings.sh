@@ -22,7 +22,9 @@ done < <(sed -nE 's/^BSQ_API .*[ *](bsq_[a-z0-9_]+)\(.*/\1/p' "$header" | sort)
 while read -r name; do
   options+=(--include-constant "$name")
 done < <(sed -nE 's/^#define (BSQ_[A-Z0-9_]+) .*[0-9].*/\1/p' "$header" | sort)
-options+=(--include-struct bsq_options --include-struct bsq_losses)
+while read -r name; do
+  options+=(--include-struct "$name")
+done < <(sed -nE 's/^typedef struct (bsq_[a-z_]+) \{$/\1/p' "$header" | sort)
 
 output=$(mktemp -d)
 trap 'rm -rf "$output"' EXIT

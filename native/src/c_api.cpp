@@ -1,12 +1,16 @@
-// The exported functions: check, choose the type, call. No arithmetic.
+// The exported functions of versions, devices and the host path: check, choose the type, call. No
+// arithmetic.
 #include <cstdint>
 #include <type_traits>
 
 #include "bsq/bsq.h"
 #include "buffers.h"
+#include "device.h"
+#include "live_handles.h"
 #include "options.h"
 #include "quantizer.h"
 #include "status.h"
+#include "tensor_quantizer.h"
 #include "torch_runtime.h"
 
 namespace {
@@ -32,6 +36,16 @@ void with_dtype(int32_t dtype, const Body& body) {
 
 constexpr int64_t kIndexSize = sizeof(int64_t);
 
+Options host_options(const bsq_options* options) {
+  const Options opts = Options::from(options);
+  if (opts.implementation == bsq::Implementation::kOperators) {
+    bsq::fail(Code::kUnsupported,
+              "implementation is BSQ_IMPLEMENTATION_OPERATORS, which the host functions do not "
+              "offer; use tensors");
+  }
+  return opts;
+}
+
 }  // namespace
 
 int32_t bsq_abi_version(void) { return BSQ_ABI_VERSION; }
@@ -40,14 +54,30 @@ uint64_t bsq_torch_version(void) { return bsq::torch_version(); }
 
 int32_t bsq_num_threads(void) { return bsq::num_threads(); }
 
-const char* bsq_cpu_implementation(void) { return "CPU kernels (baseline)"; }
+int32_t bsq_device_count(int32_t device_type) {
+  try {
+    return bsq::device_count(device_type);
+  } catch (...) {  // no memory to ask
+    return 0;
+  }
+}
+
+bsq_status* bsq_device_check(int32_t device_type, int32_t device_index) {
+  return bsq::guard([&] { static_cast<void>(bsq::checked_device(device_type, device_index)); });
+}
+
+const char* bsq_device_implementation(int32_t device_type) {
+  return device_type == BSQ_DEVICE_CPU || device_type == BSQ_DEVICE_CUDA
+             ? bsq::implementation(static_cast<bsq::DeviceType>(device_type))
+             : "none";
+}
 
 int64_t bsq_debug_live_handles(void) { return bsq::live_handles(); }
 
 bsq_status* bsq_host_encode(const bsq_options* options, int32_t dtype, int64_t rows, const void* x,
                             int64_t x_bytes, int64_t* indices, int64_t indices_bytes) {
   return bsq::guard([&] {
-    const Options opts = Options::from(options);
+    const Options opts = host_options(options);
     bsq::check_count(rows, "rows");
     with_dtype(dtype, [&](auto type) {
       using T = decltype(type);
@@ -63,7 +93,7 @@ bsq_status* bsq_host_decode(const bsq_options* options, int32_t dtype, int64_t r
                             const int64_t* indices, int64_t indices_bytes, void* quantized,
                             int64_t quantized_bytes) {
   return bsq::guard([&] {
-    const Options opts = Options::from(options);
+    const Options opts = host_options(options);
     bsq::check_count(rows, "rows");
     with_dtype(dtype, [&](auto type) {
       using T = decltype(type);
@@ -80,7 +110,7 @@ bsq_status* bsq_host_forward(const bsq_options* options, int32_t dtype, int64_t 
                              int64_t x_bytes, void* quantized, int64_t quantized_bytes,
                              int64_t* indices, int64_t indices_bytes, bsq_losses* losses) {
   return bsq::guard([&] {
-    const Options opts = Options::from(options);
+    const Options opts = host_options(options);
     bsq::check_count(rows, "rows");
     const Buffer losses_out = bsq::checked_losses(losses);
     with_dtype(dtype, [&](auto type) {
@@ -111,7 +141,7 @@ bsq_status* bsq_host_backward(const bsq_options* options, int32_t dtype, int64_t
                               int64_t grad_quantized_bytes, double grad_aux_loss, void* grad_x,
                               int64_t grad_x_bytes) {
   return bsq::guard([&] {
-    const Options opts = Options::from(options);
+    const Options opts = host_options(options);
     bsq::check_count(rows, "rows");
     with_dtype(dtype, [&](auto type) {
       using T = decltype(type);
@@ -148,7 +178,7 @@ bsq_status* bsq_host_codes_to_indices(const bsq_options* options, int32_t dtype,
                                       const void* codes, int64_t codes_bytes, int64_t* indices,
                                       int64_t indices_bytes) {
   return bsq::guard([&] {
-    const Options opts = Options::from(options);
+    const Options opts = host_options(options);
     bsq::check_count(rows, "rows");
     with_dtype(dtype, [&](auto type) {
       using T = decltype(type);

@@ -1,11 +1,13 @@
 // The one exception type of this library. It never leaves it: status.h turns it into a bsq_status.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <exception>
 #include <locale>
 #include <sstream>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "bsq/bsq.h"
@@ -32,13 +34,28 @@ class Error : public std::exception {
   std::string message_;
 };
 
-// Throws an Error whose message is all parts, streamed one after the other.
+namespace detail {
+
+template <class Part>
+void write(std::ostream& message, const Part& part) {
+  if constexpr (std::is_floating_point_v<Part>) {
+    if (std::isnan(part)) {  // whose sign means nothing
+      message << "nan";
+      return;
+    }
+  }
+  message << part;
+}
+
+}  // namespace detail
+
+// Throws an Error whose message is all parts, one after the other.
 template <class... Parts>
 [[noreturn]] void fail(Code code, const Parts&... parts) {
   std::ostringstream message;
   message.imbue(std::locale::classic());  // not the host program's: no digits grouped
   message.precision(9);
-  (message << ... << parts);
+  (detail::write(message, parts), ...);
   throw Error(code, std::move(message).str());
 }
 

@@ -7,6 +7,7 @@
 #include "aligned_buffer.h"
 #include "cpu/entropy.h"
 #include "cpu/unit_row.h"
+#include "formula.h"
 #include "torch_runtime.h"
 
 namespace bsq {
@@ -63,7 +64,7 @@ class Factors {
     }
   }
 
-  [[nodiscard]] const cpu::Halves& halves() const { return halves_; }
+  [[nodiscard]] const Halves& halves() const { return halves_; }
   [[nodiscard]] int64_t max_chunk_rows() const { return chunk_rows_; }
 
   // The factors of row i of the current chunk.
@@ -110,14 +111,14 @@ class Factors {
   }
 
  private:
-  static int64_t chunk_rows(const cpu::Halves& halves, int64_t rows) {
+  static int64_t chunk_rows(const Halves& halves, int64_t rows) {
     const int64_t row_bytes =
         (halves.leading() + halves.trailing()) * static_cast<int64_t>(sizeof(T));
     const int64_t chunk = std::min({kChunkBytes / row_bytes, kMaxChunkRows, rows});
     return std::max(int64_t{1}, chunk);
   }
 
-  cpu::Halves halves_;
+  Halves halves_;
   int64_t rows_;
   int64_t chunk_rows_;
   AlignedBuffer<T> leading_;
@@ -126,7 +127,7 @@ class Factors {
 };
 
 template <class T>
-AlignedBuffer<T> make_average(const cpu::Halves& halves) {
+AlignedBuffer<T> make_average(const Halves& halves) {
   return {halves.codes(), "the average distribution over the 2^code_dim codes"};
 }
 
@@ -172,7 +173,7 @@ struct Weights {
 template <class T>
 class RowBackward {
  public:
-  RowBackward(const cpu::Halves& halves, const Weights& weights)
+  RowBackward(const Halves& halves, const Weights& weights)
       : halves_(halves),
         weights_(weights),
         sample_(halves),
@@ -205,7 +206,7 @@ class RowBackward {
     }
   }
 
-  cpu::Halves halves_;
+  Halves halves_;
   Weights weights_;
   cpu::SampleEntropy<T> sample_;
   AlignedBuffer<double> leading_sums_;
@@ -233,13 +234,9 @@ Losses compute_losses(const Options& options, const T* x, int64_t rows) {
     entropy_sum = std::accumulate(entropies.get(), entropies.get() + (end - begin), entropy_sum);
     factors.add_to_average(begin, end, average);
   });
-  Losses losses;
-  losses.per_sample_entropy = entropy_sum / static_cast<double>(rows);
   // Rounding may take an average of equal rows past 1, but no entropy is negative.
-  losses.codebook_entropy = std::max(0.0, codebook_entropy(average, factors.halves().codes()));
-  losses.aux_loss = options.entropy_loss_weight *
-                    (losses.per_sample_entropy - options.diversity_gamma * losses.codebook_entropy);
-  return losses;
+  return {options, entropy_sum / static_cast<double>(rows),
+          std::max(0.0, codebook_entropy(average, factors.halves().codes()))};
 }
 
 template <class T>
@@ -248,7 +245,7 @@ void backward_with_losses(const Options& options, const T* x, int64_t rows, cons
   const int64_t dim = options.code_dim;
   const Weights weights(options, rows, grad_aux_loss);
   const Factors<T> factors(options, rows);
-  const cpu::Halves& halves = factors.halves();
+  const Halves& halves = factors.halves();
   const AlignedBuffer<T> codebook_gradient = make_average<T>(halves);
   compute_codebook_gradient(options, x, factors, codebook_gradient);
   const Matrix<T> gradient{codebook_gradient.get(), halves.leading(), halves.trailing()};

@@ -13,8 +13,20 @@ namespace {
 // reading a tail of that length could leave the caller's memory.
 constexpr uint64_t kMaxStructSize = 4096;
 
-uint64_t checked_struct_size(const void* pointer, const char* name, uint64_t size,
-                             uint64_t known_size) {
+void check_finite(double value, const char* name) {
+  if (!std::isfinite(value)) {
+    fail(Code::kInvalidArgument, name, " is ", value, ", expected a finite number");
+  }
+}
+
+}  // namespace
+
+uint64_t checked_struct_size(const void* pointer, const char* name, uint64_t known_size) {
+  if (pointer == nullptr) {
+    fail(Code::kInvalidArgument, name, " is NULL");
+  }
+  uint64_t size = 0;
+  std::memcpy(&size, pointer, sizeof(size));
   if (size < known_size || size > kMaxStructSize) {
     fail(Code::kInvalidArgument, name, ".struct_size is ", size, ", expected at least ", known_size,
          " (sizeof(", name, ")) and at most ", kMaxStructSize);
@@ -25,26 +37,8 @@ uint64_t checked_struct_size(const void* pointer, const char* name, uint64_t siz
   return size;
 }
 
-uint64_t struct_size_of(const void* pointer, const char* name) {
-  if (pointer == nullptr) {
-    fail(Code::kInvalidArgument, name, " is NULL");
-  }
-  uint64_t size = 0;
-  std::memcpy(&size, pointer, sizeof(size));
-  return size;
-}
-
-void check_finite(double value, const char* name) {
-  if (!std::isfinite(value)) {
-    fail(Code::kInvalidArgument, name, " is ", value, ", expected a finite number");
-  }
-}
-
-}  // namespace
-
 Options Options::from(const bsq_options* options) {
-  const uint64_t size = checked_struct_size(
-      options, "bsq_options", struct_size_of(options, "bsq_options"), sizeof(bsq_options));
+  const uint64_t size = checked_struct_size(options, "bsq_options", sizeof(bsq_options));
   const auto* bytes = reinterpret_cast<const unsigned char*>(options);
   if (std::any_of(bytes + sizeof(bsq_options), bytes + size,
                   [](unsigned char byte) { return byte != 0; })) {
@@ -69,11 +63,18 @@ Options Options::from(const bsq_options* options) {
          ", expected BSQ_NON_FINITE_REFUSE (", BSQ_NON_FINITE_REFUSE,
          ") or BSQ_NON_FINITE_PROPAGATE (", BSQ_NON_FINITE_PROPAGATE, ")");
   }
-  if (options->reserved != 0) {
-    fail(Code::kInvalidArgument, "reserved is ", options->reserved, ", expected 0");
+  if (options->implementation < BSQ_IMPLEMENTATION_AUTOMATIC ||
+      options->implementation > BSQ_IMPLEMENTATION_OPERATORS) {
+    fail(Code::kInvalidArgument, "implementation is ", options->implementation,
+         ", expected BSQ_IMPLEMENTATION_AUTOMATIC (", BSQ_IMPLEMENTATION_AUTOMATIC,
+         ") to BSQ_IMPLEMENTATION_OPERATORS (", BSQ_IMPLEMENTATION_OPERATORS, ")");
   }
-  return {options->code_dim, options->entropy_loss_weight, options->diversity_gamma,
-          options->inverse_temperature, options->non_finite == BSQ_NON_FINITE_PROPAGATE};
+  return {options->code_dim,
+          options->entropy_loss_weight,
+          options->diversity_gamma,
+          options->inverse_temperature,
+          options->non_finite == BSQ_NON_FINITE_PROPAGATE,
+          static_cast<Implementation>(options->implementation)};
 }
 
 void Options::require_losses() const {
@@ -84,12 +85,16 @@ void Options::require_losses() const {
   }
 }
 
+Losses::Losses(const Options& options, double sample, double codebook)
+    : aux_loss(options.entropy_loss_weight * (sample - options.diversity_gamma * codebook)),
+      per_sample_entropy(sample),
+      codebook_entropy(codebook) {}
+
 Buffer checked_losses(bsq_losses* losses) {
   if (losses == nullptr) {
     return {"losses", nullptr, 0};
   }
-  const uint64_t size = checked_struct_size(
-      losses, "bsq_losses", struct_size_of(losses, "bsq_losses"), sizeof(bsq_losses));
+  const uint64_t size = checked_struct_size(losses, "bsq_losses", sizeof(bsq_losses));
   return {"losses", losses, static_cast<int64_t>(size)};
 }
 

@@ -10,6 +10,7 @@
 #include "cpu/unit_row.h"
 #include "error.h"
 #include "losses.h"
+#include "refusals.h"
 #include "torch_runtime.h"
 
 namespace bsq {
@@ -37,21 +38,21 @@ class FirstRow {
   std::atomic<int64_t> row_{kNone};
 };
 
+// Refuses the first value of the row that is not finite.
 template <class T>
-[[noreturn]] void refuse_non_finite(const T* x, int64_t row, int64_t dim) {
+[[noreturn]] void refuse_row(const T* x, int64_t row, int64_t dim) {
   const int64_t column = cpu::first_non_finite(x + row * dim, dim);
   if (column < 0) {
     fail(Code::kInvalidArgument, "x[", row, "] was not finite, and was changed during the call");
   }
-  fail(Code::kInvalidArgument, "x[", row, ", ", column, "] is ", x[row * dim + column],
-       ", expected a finite number");
+  refuse_non_finite(row, column, x[row * dim + column]);
 }
 
 // Whether all rows are finite, from the first that is not. Refuses it, by the policy.
 template <class T>
 bool accept(const Options& options, const T* x, const FirstRow& bad) {
   if (bad.found() && !options.propagate_non_finite) {
-    refuse_non_finite(x, bad.row(), options.code_dim);
+    refuse_row(x, bad.row(), options.code_dim);
   }
   return !bad.found();
 }
@@ -131,8 +132,7 @@ void decode(const Options& options, const int64_t* indices, int64_t rows, T* qua
     cpu::decode(indices + begin, end - begin, dim, quantized + begin * dim);
   });
   if (bad.found()) {
-    fail(Code::kInvalidArgument, "indices[", bad.row(), "] is ", indices[bad.row()],
-         ", expected 0 to ", (uint64_t{1} << dim) - 1, " for code_dim ", dim);
+    refuse_index(bad.row(), indices[bad.row()], dim);
   }
 }
 
@@ -164,7 +164,7 @@ void forward(const Options& options, const T* x, int64_t rows, T* quantized, int
     *losses = compute_losses(options, x, rows);
   } else {
     constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-    *losses = {kNan, kNan, kNan};
+    *losses = {options, kNan, kNan};
   }
 }
 
@@ -209,10 +209,7 @@ void codes_to_indices(const Options& options, const T* codes, int64_t rows, int6
       fail(Code::kInvalidArgument, "codes[", bad.row(),
            "] was no code, and was changed during the call");
     }
-    const int64_t column = position->column;
-    fail(Code::kInvalidArgument, "codes[", bad.row(), ", ", column, "] is ",
-         codes[bad.row() * dim + column],
-         ", expected a code value: finite and not 0 (encode takes any numbers)");
+    refuse_code(bad.row(), position->column, codes[bad.row() * dim + position->column]);
   }
 }
 

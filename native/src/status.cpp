@@ -1,25 +1,23 @@
 #include "status.h"
 
-#include <atomic>
 #include <new>
+#include <optional>
 #include <string>
+
+#include "live_handles.h"
 
 struct bsq_status {
   bsq::Code code;
   std::string message;
+  std::optional<bsq::LiveHandle> live;  // of those that callers own
 };
 
 namespace bsq {
 namespace {
 
-std::atomic<int64_t>& live() noexcept {
-  static std::atomic<int64_t> count{0};
-  return count;
-}
-
 // Short enough for the string's own buffer, so that making it allocates nothing.
 bsq_status& no_memory_for_status() noexcept {
-  static bsq_status status{Code::kOutOfMemory, "out of memory"};
+  static bsq_status status{Code::kOutOfMemory, "out of memory", std::nullopt};
   return status;
 }
 
@@ -27,9 +25,7 @@ bsq_status& no_memory_for_status() noexcept {
 
 bsq_status* make_status(Code code, const char* message) noexcept {
   try {
-    auto* status = new bsq_status{code, message};
-    live().fetch_add(1, std::memory_order_relaxed);
-    return status;
+    return new bsq_status{code, message, std::optional<LiveHandle>(std::in_place)};
   } catch (const std::bad_alloc&) {
     return &no_memory_for_status();
   }
@@ -49,8 +45,6 @@ bsq_status* status_of_current_exception() noexcept {
   }
 }
 
-int64_t live_handles() noexcept { return live().load(std::memory_order_relaxed); }
-
 }  // namespace bsq
 
 int32_t bsq_status_code(const bsq_status* status) {
@@ -65,6 +59,5 @@ void bsq_status_free(bsq_status* status) {
   if (status == nullptr || status == &bsq::no_memory_for_status()) {
     return;
   }
-  bsq::live().fetch_sub(1, std::memory_order_relaxed);
   delete status;
 }

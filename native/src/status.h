@@ -6,14 +6,12 @@
 
 namespace bsq {
 
-// A new status, counted in live_handles(). Never NULL: when even the status cannot be allocated,
+// A new status, counted as a LiveHandle. Never NULL: when even the status cannot be allocated,
 // a static one that says so is returned, which bsq_status_free ignores.
 [[nodiscard]] bsq_status* make_status(Code code, const char* message) noexcept;
 
 // The status for the exception that is being handled. Call it in a catch block only.
 [[nodiscard]] bsq_status* status_of_current_exception() noexcept;
-
-[[nodiscard]] int64_t live_handles() noexcept;
 
 // Runs the body of an exported function; no exception gets past it.
 template <class Body>

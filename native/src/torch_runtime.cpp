@@ -7,17 +7,10 @@
 #include <array>
 #include <memory>
 
-#include "error.h"
+#include "torch_error.h"
 
 namespace bsq {
 namespace {
-
-// Before 2.13 LibTorch prints the reason by itself and offers no text.
-void check(AOTITorchError error, const char* function) {
-  if (error != AOTI_TORCH_SUCCESS) {
-    fail(Code::kInternal, "LibTorch's ", function, " failed");
-  }
-}
 
 struct DeleteTensor {
   void operator()(AtenTensorHandle tensor) const noexcept {
@@ -37,9 +30,10 @@ TensorHandle view(const Matrix<T>& matrix) {
                                              ? std::array<int64_t, 2>{1, matrix.rows}
                                              : std::array<int64_t, 2>{matrix.columns, 1};
   AtenTensorHandle tensor = nullptr;
-  check(aoti_torch_create_tensor_from_blob(matrix.data, 2, sizes.data(), strides.data(), 0,
-                                           dtype_of(T{}), aoti_torch_device_type_cpu(), 0, &tensor),
-        "from_blob");
+  check_torch(
+      aoti_torch_create_tensor_from_blob(matrix.data, 2, sizes.data(), strides.data(), 0,
+                                         dtype_of(T{}), aoti_torch_device_type_cpu(), 0, &tensor),
+      "from_blob");
   return TensorHandle(tensor);
 }
 
@@ -56,9 +50,9 @@ int32_t num_threads() noexcept {
 template <class T>
 void matmul(Matrix<T> out, Matrix<T> left, Matrix<T> right, double beta, double alpha) {
   const TensorHandle out_view = view(out);
-  check(aoti_torch_cpu_addmm_out(out_view.get(), out_view.get(), view(left).get(),
-                                 view(right).get(), beta, alpha),
-        "addmm");
+  check_torch(aoti_torch_cpu_addmm_out(out_view.get(), out_view.get(), view(left).get(),
+                                       view(right).get(), beta, alpha),
+              "addmm");
 }
 
 template void matmul(Matrix<float>, Matrix<float>, Matrix<float>, double, double);
@@ -71,7 +65,7 @@ void detail::parallel_for(int64_t size, int64_t grain, RangeFunction function, v
     }
     return;
   }
-  check(torch_parallel_for(0, size, grain, function, context), "parallel_for");
+  check_torch(torch_parallel_for(0, size, grain, function, context), "parallel_for");
 }
 
 }  // namespace bsq

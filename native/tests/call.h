@@ -1,64 +1,54 @@
-// The C interface for tests: vectors in, outcomes out. Everything goes through libbsq.so.
+// The quantizer for tests: vectors in, outcomes out. Everything goes through libbsq.so, along the
+// path that the environment variable BSQ_TEST_PATH names:
+//   host       the host functions (also where it is not set)
+//   tensor     tensors, computed by kernels
+//   operators  tensors, computed by LibTorch's operators
 #pragma once
 
-#include <cmath>
 #include <cstdint>
-#include <limits>
+#include <cstdlib>
+#include <stdexcept>
 #include <string>
-#include <type_traits>
 #include <vector>
 
 #include "bsq/bsq.h"
 #include "check.h"
+#include "outcome.h"
+#include "random.h"
+#include "tensor.h"
 
 namespace bsq::test {
 
-template <class T>
-inline constexpr int32_t kDtype = std::is_same_v<T, float> ? BSQ_FLOAT32 : BSQ_FLOAT64;
+enum class Path { kHost, kTensor, kOperators };
 
-template <class T>
-int64_t bytes(const std::vector<T>& values) {
-  return static_cast<int64_t>(values.size() * sizeof(T));
+inline Path path() {
+  static const Path chosen = [] {
+    const char* const value = std::getenv("BSQ_TEST_PATH");
+    const std::string name = value == nullptr ? "host" : value;
+    if (name == "host") {
+      return Path::kHost;
+    }
+    if (name == "tensor") {
+      return Path::kTensor;
+    }
+    if (name == "operators") {
+      return Path::kOperators;
+    }
+    throw std::invalid_argument("BSQ_TEST_PATH is \"" + name +
+                                "\", expected host, tensor or operators");
+  }();
+  return chosen;
 }
 
-// What a call returned, its status freed.
-struct Outcome {
-  explicit Outcome(bsq_status* status)
-      : code(bsq_status_code(status)), message(bsq_status_message(status)) {
-    bsq_status_free(status);
-  }
+// The largest code_dim that backward takes with grad_aux_loss = 0: on tensors it follows forward,
+// which computes the losses.
+inline int64_t max_backward_dim() { return path() == Path::kHost ? 63 : 24; }
 
-  int32_t code;
-  std::string message;
-};
-
-inline void check_succeeded(const Outcome& outcome, const char* file, int line, const char* call) {
-  check_eq(outcome.code, BSQ_OK, file, line, call);
-  check_eq(outcome.message, "", file, line, call);
-}
-
-inline void check_refused(const Outcome& outcome, int32_t code, const std::string& part,
-                          const char* file, int line, const char* call) {
-  check_eq(outcome.code, code, file, line, call);
-  check_contains(outcome.message, part, file, line, call);
-}
-
-// The reference's defaults.
-inline bsq_options options_for(int64_t dim) {
-  bsq_options options{};
-  options.struct_size = sizeof(bsq_options);
-  options.code_dim = dim;
-  options.entropy_loss_weight = 0.1;
-  options.diversity_gamma = 1.0;
-  options.inverse_temperature = 100.0;
+// The options for tensors.
+inline bsq_options on_path(bsq_options options) {
+  options.implementation =
+      path() == Path::kOperators ? BSQ_IMPLEMENTATION_OPERATORS : BSQ_IMPLEMENTATION_KERNELS;
   return options;
-}
-
-inline bsq_losses empty_losses() {
-  bsq_losses losses{};
-  losses.struct_size = sizeof(bsq_losses);
-  losses.aux_loss = losses.per_sample_entropy = losses.codebook_entropy = -12345;
-  return losses;
 }
 
 template <class T>
@@ -67,20 +57,37 @@ int64_t row_count(const bsq_options& options, const std::vector<T>& x) {
 }
 
 template <class T>
+Tensor rows_of(const bsq_options& options, const std::vector<T>& x) {
+  return tensor_of(x, {row_count(options, x), options.code_dim});
+}
+
+template <class T>
 Outcome encode(const bsq_options& options, const std::vector<T>& x, std::vector<int64_t>& indices) {
   const int64_t rows = row_count(options, x);
   indices.assign(static_cast<size_t>(rows), -1);
-  return Outcome(bsq_host_encode(&options, kDtype<T>, rows, x.data(), bytes(x), indices.data(),
-                                 bytes(indices)));
+  if (path() == Path::kHost) {
+    return Outcome(bsq_host_encode(&options, kDtype<T>, rows, x.data(), bytes(x), indices.data(),
+                                   bytes(indices)));
+  }
+  const bsq_options opts = on_path(options);
+  return outcome_of(
+      [&] { indices = read<int64_t>(make(bsq_tensor_encode, &opts, rows_of(options, x).get())); });
 }
 
 template <class T>
 Outcome decode(const bsq_options& options, const std::vector<int64_t>& indices,
                std::vector<T>& quantized) {
+  const auto rows = static_cast<int64_t>(indices.size());
   quantized.assign(indices.size() * static_cast<size_t>(options.code_dim), T{-77});
-  return Outcome(bsq_host_decode(&options, kDtype<T>, static_cast<int64_t>(indices.size()),
-                                 indices.data(), bytes(indices), quantized.data(),
-                                 bytes(quantized)));
+  if (path() == Path::kHost) {
+    return Outcome(bsq_host_decode(&options, kDtype<T>, rows, indices.data(), bytes(indices),
+                                   quantized.data(), bytes(quantized)));
+  }
+  const bsq_options opts = on_path(options);
+  return outcome_of([&] {
+    quantized =
+        read<T>(make(bsq_tensor_decode, &opts, tensor_of(indices, {rows}).get(), kDtype<T>));
+  });
 }
 
 template <class T>
@@ -88,8 +95,27 @@ Outcome codes_to_indices(const bsq_options& options, const std::vector<T>& codes
                          std::vector<int64_t>& indices) {
   const int64_t rows = row_count(options, codes);
   indices.assign(static_cast<size_t>(rows), -1);
-  return Outcome(bsq_host_codes_to_indices(&options, kDtype<T>, rows, codes.data(), bytes(codes),
-                                           indices.data(), bytes(indices)));
+  if (path() == Path::kHost) {
+    return Outcome(bsq_host_codes_to_indices(&options, kDtype<T>, rows, codes.data(), bytes(codes),
+                                             indices.data(), bytes(indices)));
+  }
+  const bsq_options opts = on_path(options);
+  return outcome_of([&] {
+    indices =
+        read<int64_t>(make(bsq_tensor_codes_to_indices, &opts, rows_of(options, codes).get()));
+  });
+}
+
+template <class T>
+Outcome bits_to_codes(const std::vector<T>& bits, std::vector<T>& codes) {
+  const auto count = static_cast<int64_t>(bits.size());
+  codes.assign(bits.size(), T{-77});
+  if (path() == Path::kHost) {
+    return Outcome(bsq_host_bits_to_codes(kDtype<T>, count, bits.data(), bytes(bits), codes.data(),
+                                          bytes(codes)));
+  }
+  return outcome_of(
+      [&] { codes = read<T>(make(bsq_tensor_bits_to_codes, tensor_of(bits, {count}).get())); });
 }
 
 template <class T>
@@ -99,23 +125,41 @@ struct Forward {
   bsq_losses losses = empty_losses();
 };
 
+// A quantization of tensors.
+template <class T>
+Quantization quantize(const bsq_options& options, const std::vector<T>& x) {
+  const bsq_options opts = on_path(options);
+  return make<bsq_quantization>(bsq_tensor_forward, &opts, rows_of(options, x).get());
+}
+
 template <class T>
 Outcome forward(const bsq_options& options, const std::vector<T>& x, Forward<T>& out) {
   const int64_t rows = row_count(options, x);
   out.quantized.assign(x.size(), T{-77});
   out.indices.assign(static_cast<size_t>(rows), -1);
   out.losses = empty_losses();
-  return Outcome(bsq_host_forward(&options, kDtype<T>, rows, x.data(), bytes(x),
-                                  out.quantized.data(), bytes(out.quantized), out.indices.data(),
-                                  bytes(out.indices), &out.losses));
+  if (path() == Path::kHost) {
+    return Outcome(bsq_host_forward(&options, kDtype<T>, rows, x.data(), bytes(x),
+                                    out.quantized.data(), bytes(out.quantized), out.indices.data(),
+                                    bytes(out.indices), &out.losses));
+  }
+  return outcome_of([&] {
+    const Quantization quantization = quantize(options, x);
+    out = {read<T>(make(bsq_quantization_quantized, quantization.get())),
+           read<int64_t>(make(bsq_quantization_indices, quantization.get())),
+           losses_of(quantization)};
+  });
 }
 
 // The losses alone.
 template <class T>
 Outcome losses(const bsq_options& options, const std::vector<T>& x, bsq_losses& out) {
   out = empty_losses();
-  return Outcome(bsq_host_forward(&options, kDtype<T>, row_count(options, x), x.data(), bytes(x),
-                                  nullptr, 0, nullptr, 0, &out));
+  if (path() == Path::kHost) {
+    return Outcome(bsq_host_forward(&options, kDtype<T>, row_count(options, x), x.data(), bytes(x),
+                                    nullptr, 0, nullptr, 0, &out));
+  }
+  return outcome_of([&] { out = losses_of(quantize(options, x)); });
 }
 
 // An empty grad_quantized is passed as NULL.
@@ -124,47 +168,17 @@ Outcome backward(const bsq_options& options, const std::vector<T>& x,
                  const std::vector<T>& grad_quantized, double grad_aux_loss,
                  std::vector<T>& grad_x) {
   grad_x.assign(x.size(), T{-77});
-  return Outcome(bsq_host_backward(&options, kDtype<T>, row_count(options, x), x.data(), bytes(x),
-                                   grad_quantized.empty() ? nullptr : grad_quantized.data(),
-                                   bytes(grad_quantized), grad_aux_loss, grad_x.data(),
-                                   bytes(grad_x)));
+  if (path() == Path::kHost) {
+    return Outcome(bsq_host_backward(&options, kDtype<T>, row_count(options, x), x.data(), bytes(x),
+                                     grad_quantized.empty() ? nullptr : grad_quantized.data(),
+                                     bytes(grad_quantized), grad_aux_loss, grad_x.data(),
+                                     bytes(grad_x)));
+  }
+  return outcome_of([&] {
+    const Tensor gradient = grad_quantized.empty() ? Tensor() : rows_of(options, grad_quantized);
+    grad_x = read<T>(
+        make(bsq_quantization_backward, quantize(options, x).get(), gradient.get(), grad_aux_loss));
+  });
 }
 
-// Numbers that are the same everywhere, unlike those of the standard distributions.
-class Random {
- public:
-  explicit Random(uint64_t seed) : state_(seed * 0x9E3779B97F4A7C15U + 1) {}
-
-  uint64_t bits() {  // SplitMix64
-    uint64_t z = state_ += 0x9E3779B97F4A7C15U;
-    z = (z ^ z >> 30U) * 0xBF58476D1CE4E5B9U;
-    z = (z ^ z >> 27U) * 0x94D049BB133111EBU;
-    return z ^ z >> 31U;
-  }
-
-  double uniform() { return static_cast<double>(bits() >> 11U) * 0x1p-53; }
-
-  double normal() {
-    const double radius = std::sqrt(-2 * std::log(1 - uniform()));
-    return radius * std::cos(2 * 3.14159265358979323846 * uniform());
-  }
-
-  template <class T>
-  std::vector<T> normals(int64_t count) {
-    std::vector<T> values(static_cast<size_t>(count));
-    for (T& value : values) {
-      value = static_cast<T>(normal());
-    }
-    return values;
-  }
-
- private:
-  uint64_t state_;
-};
-
 }  // namespace bsq::test
-
-#define CHECK_OK(call) \
-  bsq::test::check_succeeded(bsq::test::Outcome(call), __FILE__, __LINE__, #call)
-#define CHECK_REFUSED(call, code, part) \
-  bsq::test::check_refused(bsq::test::Outcome(call), (code), (part), __FILE__, __LINE__, #call)

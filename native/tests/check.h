@@ -3,7 +3,7 @@
 //   TEST(name) { CHECK_EQ(actual, expected); }
 //
 // check_main.cpp runs all tests of an executable; its exit status is 0 only where every check
-// passed and every test made at least one.
+// passed, and every test made at least one and freed all objects of the library.
 #pragma once
 
 #include <cmath>

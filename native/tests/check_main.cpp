@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "bsq/bsq.h"
 #include "check.h"
 
 namespace bsq::test {
@@ -44,6 +45,10 @@ bool run_and_report(const Registration& test) {
   const auto start = std::chrono::steady_clock::now();
   run(test);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  if (bsq_debug_live_handles() != 0) {
+    record(false, test.name, 0,
+           "objects that were not freed: " + std::to_string(bsq_debug_live_handles()));
+  }
   if (shared.checks == 0) {
     record(false, test.name, 0, "the test made no check");
   }

@@ -45,7 +45,16 @@ static void test_versions(void) {
   CHECK_EQ(bsq_torch_version() >> 56, 2);                 /* LibTorch 2 */
   CHECK_EQ(bsq_torch_version() >= 0x020A000000000000, 1); /* 2.10 */
   CHECK_EQ(bsq_num_threads() >= 1, 1);
-  CHECK_EQ(strlen(bsq_cpu_implementation()) > 0, 1);
+}
+
+static void test_devices(void) {
+  CHECK_EQ(bsq_device_count(BSQ_DEVICE_CPU), 1);
+  CHECK_EQ(bsq_device_count(0), 0);
+  CHECK_EQ(bsq_device_count(BSQ_DEVICE_CUDA) >= 0, 1);
+  CHECK_OK(bsq_device_check(BSQ_DEVICE_CPU, 0));
+  CHECK_EQ(strncmp(bsq_device_implementation(BSQ_DEVICE_CPU), "CPU kernels", 11), 0);
+  CHECK_EQ(strcmp(bsq_device_implementation(BSQ_DEVICE_CUDA), "LibTorch operators"), 0);
+  CHECK_EQ(strcmp(bsq_device_implementation(0), "none"), 0);
 }
 
 static void test_host_functions(void) {
@@ -88,6 +97,116 @@ static void test_host_functions(void) {
   CHECK_EQ(indices[1], 2);
 }
 
+static void test_tensors(void) {
+  const float memory[6] = {3.0F, 1.0F, 0.0F, 9.0F, 8.0F, 2.0F};
+  const int64_t shape[2] = {2, 3};
+  const int64_t swapped[2] = {1, 0};
+  const void* data = NULL;
+  float values[3] = {-1.0F, -1.0F, -1.0F};
+  bsq_tensor_info info;
+  bsq_tensor* whole = NULL;
+  bsq_tensor* transposed = NULL;
+  bsq_tensor* row = NULL;
+  bsq_tensor* wide = NULL;
+  bsq_tensor* other = NULL;
+  memset(&info, 0, sizeof(info));
+  info.struct_size = sizeof(info);
+
+  CHECK_OK(bsq_tensor_borrow(BSQ_FLOAT32, BSQ_DEVICE_CPU, 0, shape, NULL, 2, memory, sizeof(memory),
+                             &whole));
+  CHECK_EQ(bsq_debug_live_handles(), 1);
+  CHECK_OK(bsq_tensor_data(whole, &data));
+  CHECK_EQ(data == memory, 1);
+  CHECK_OK(bsq_tensor_permute(whole, swapped, 2, &transposed));
+  CHECK_OK(bsq_tensor_describe(transposed, &info));
+  CHECK_EQ(info.dtype, BSQ_FLOAT32);
+  CHECK_EQ(info.device_type, BSQ_DEVICE_CPU);
+  CHECK_EQ(info.rank, 2);
+  CHECK_EQ(info.shape[0], 3);
+  CHECK_EQ(info.strides[0], 1);
+  CHECK_OK(bsq_tensor_narrow(transposed, 1, 1, 1, &row));
+  CHECK_OK(bsq_tensor_to(row, BSQ_FLOAT64, BSQ_DEVICE_CPU, 0, &wide));
+  CHECK_OK(bsq_tensor_check(wide));
+  CHECK_OK(bsq_tensor_read(wide, BSQ_FLOAT32, values, sizeof(values)));
+  CHECK_EQ(values[0], 9.0F);
+  CHECK_EQ(values[2], 2.0F);
+  CHECK_OK(bsq_tensor_zeros(BSQ_FLOAT32, BSQ_DEVICE_CPU, 0, &shape[1], 1, &other));
+  CHECK_OK(bsq_tensor_read(other, BSQ_FLOAT32, values, sizeof(values)));
+  CHECK_EQ(values[2], 0.0F);
+  bsq_tensor_free(other);
+  CHECK_OK(bsq_tensor_empty(BSQ_UINT8, BSQ_DEVICE_CPU, 0, shape, 2, &other));
+  CHECK_EQ(bsq_debug_live_handles(), 5);
+  bsq_tensor_free(other);
+  bsq_tensor_free(wide);
+  bsq_tensor_free(row);
+  bsq_tensor_free(transposed);
+  bsq_tensor_free(whole);
+  bsq_tensor_free(NULL);
+  CHECK_EQ(bsq_debug_live_handles(), 0);
+}
+
+static void test_quantizer_on_tensors(void) {
+  const bsq_options options = defaults();
+  const float values[6] = {3.0F, -4.0F, 0.0F, 5.0F, 1.0F, 1.0F};
+  const float bits[2] = {0.0F, 1.0F};
+  const int64_t shape[2] = {3, 2};
+  int64_t read_indices[3] = {-1, -1, -1};
+  float read_values[6] = {0};
+  bsq_losses losses;
+  bsq_tensor* x = NULL;
+  bsq_tensor* indices = NULL;
+  bsq_tensor* quantized = NULL;
+  bsq_tensor* gradient = NULL;
+  bsq_tensor* zero_one = NULL;
+  bsq_tensor* codes = NULL;
+  bsq_tensor* index = NULL;
+  bsq_quantization* quantization = NULL;
+  memset(&losses, 0, sizeof(losses));
+  losses.struct_size = sizeof(losses);
+
+  CHECK_OK(bsq_tensor_copy(BSQ_FLOAT32, BSQ_DEVICE_CPU, 0, shape, 2, values, sizeof(values), &x));
+  CHECK_OK(bsq_tensor_encode(&options, x, &indices));
+  CHECK_OK(bsq_tensor_read(indices, BSQ_INT64, read_indices, sizeof(read_indices)));
+  CHECK_EQ(read_indices[0], 2);
+  CHECK_EQ(read_indices[2], 3);
+  CHECK_OK(bsq_tensor_decode(&options, indices, BSQ_FLOAT32, &quantized));
+  CHECK_OK(bsq_tensor_read(quantized, BSQ_FLOAT32, read_values, sizeof(read_values)));
+  CHECK_EQ(read_values[0] > 0.707F && read_values[0] < 0.708F, 1);
+  bsq_tensor_free(quantized);
+  bsq_tensor_free(indices);
+
+  CHECK_OK(bsq_tensor_forward(&options, x, &quantization));
+  CHECK_OK(bsq_quantization_losses(quantization, &losses));
+  CHECK_EQ(losses.codebook_entropy > 1.0 && losses.codebook_entropy < 1.3863, 1);
+  CHECK_OK(bsq_quantization_quantized(quantization, &quantized));
+  CHECK_OK(bsq_quantization_indices(quantization, &indices));
+  CHECK_OK(bsq_quantization_backward(quantization, x, 0.0, &gradient));
+  bsq_quantization_free(quantization);
+  bsq_quantization_free(NULL);
+  CHECK_OK(bsq_tensor_read(quantized, BSQ_FLOAT32, read_values, sizeof(read_values)));
+  CHECK_EQ(read_values[2], -read_values[3]);
+  CHECK_OK(bsq_tensor_read(indices, BSQ_INT64, read_indices, sizeof(read_indices)));
+  CHECK_EQ(read_indices[1], 1);
+  CHECK_OK(bsq_tensor_read(gradient, BSQ_FLOAT32, read_values, sizeof(read_values)));
+  CHECK_EQ(read_values[0] < 1e-6F && read_values[0] > -1e-6F, 1);
+
+  CHECK_OK(
+      bsq_tensor_copy(BSQ_FLOAT32, BSQ_DEVICE_CPU, 0, &shape[1], 1, bits, sizeof(bits), &zero_one));
+  CHECK_OK(bsq_tensor_bits_to_codes(zero_one, &codes));
+  CHECK_OK(bsq_tensor_codes_to_indices(&options, codes, &index));
+  CHECK_OK(bsq_tensor_read(index, BSQ_INT64, read_indices, sizeof(read_indices[0])));
+  CHECK_EQ(read_indices[0], 1);
+  CHECK_EQ(bsq_debug_live_handles(), 7);
+  bsq_tensor_free(index);
+  bsq_tensor_free(codes);
+  bsq_tensor_free(zero_one);
+  bsq_tensor_free(gradient);
+  bsq_tensor_free(indices);
+  bsq_tensor_free(quantized);
+  bsq_tensor_free(x);
+  CHECK_EQ(bsq_debug_live_handles(), 0);
+}
+
 static void test_status(void) {
   bsq_options options = defaults();
   bsq_status* status = NULL;
@@ -106,8 +225,11 @@ static void test_status(void) {
 
 int main(void) {
   test_versions();
+  test_devices();
   test_host_functions();
+  test_tensors();
+  test_quantizer_on_tensors();
   test_status();
   printf("%s: %d checks, %d failed\n", failures == 0 ? "ok" : "FAILED", checks, failures);
-  return failures == 0 && checks > 30 ? 0 : 1;
+  return failures == 0 && checks > 80 ? 0 : 1;
 }

@@ -59,17 +59,11 @@ void in_child(const Body& body) {
 struct Calls {
   bsq_options options = options_for(kDim);
   std::vector<double> x = Random(1).normals<double>(70 * kDim);
-  std::vector<double> grad_x = std::vector<double>(x.size());
-  bsq_losses losses = empty_losses();
+  std::vector<double> grad_x;
+  bsq_losses losses_out = empty_losses();
 
-  Outcome backward() {
-    return Outcome(bsq_host_backward(&options, BSQ_FLOAT64, 70, x.data(), bytes(x), nullptr, 0, 1.0,
-                                     grad_x.data(), bytes(grad_x)));
-  }
-  Outcome forward() {
-    return Outcome(bsq_host_forward(&options, BSQ_FLOAT64, 70, x.data(), bytes(x), nullptr, 0,
-                                    nullptr, 0, &losses));
-  }
+  Outcome backward() { return test::backward(options, x, {}, 1.0, grad_x); }
+  Outcome forward() { return losses(options, x, losses_out); }
 };
 
 // The number of failed expectations.

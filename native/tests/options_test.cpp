@@ -5,6 +5,7 @@
 #include <limits>
 #include <locale>
 #include <string>
+#include <vector>
 
 #include "call.h"
 #include "check.h"
@@ -129,7 +130,7 @@ TEST(options_inverse_temperature) {
   CHECK_REFUSED(use(options), BSQ_INVALID_ARGUMENT, "inverse_temperature is -2.5");
 }
 
-TEST(options_non_finite_and_reserved) {
+TEST(options_non_finite_and_implementation) {
   bsq_options options = options_for(3);
   options.non_finite = BSQ_NON_FINITE_PROPAGATE;
   CHECK_EQ(use(options).code, BSQ_OK);
@@ -137,17 +138,25 @@ TEST(options_non_finite_and_reserved) {
     options.non_finite = bad;
     CHECK_REFUSED(use(options), BSQ_INVALID_ARGUMENT, "non_finite is " + std::to_string(bad));
   }
-  for (const int32_t bad : {-1, 1, std::numeric_limits<int32_t>::min()}) {
-    options = options_for(3);
-    options.reserved = bad;
-    CHECK_REFUSED(use(options), BSQ_INVALID_ARGUMENT,
-                  "reserved is " + std::to_string(bad) + ", expected 0");
+  options = options_for(3);
+  options.implementation = BSQ_IMPLEMENTATION_KERNELS;
+  CHECK_EQ(use(options).code, BSQ_OK);
+  options.implementation = BSQ_IMPLEMENTATION_OPERATORS;
+  CHECK_FAILS(use(options), BSQ_UNSUPPORTED,
+              "implementation is BSQ_IMPLEMENTATION_OPERATORS, which the host functions do not "
+              "offer; use tensors");
+  for (const int32_t bad : {-1, 3, std::numeric_limits<int32_t>::min()}) {
+    options.implementation = bad;
+    CHECK_FAILS(use(options), BSQ_INVALID_ARGUMENT,
+                "implementation is " + std::to_string(bad) +
+                    ", expected BSQ_IMPLEMENTATION_AUTOMATIC (0) to BSQ_IMPLEMENTATION_OPERATORS "
+                    "(2)");
   }
 }
 
 TEST(dtype) {
   const bsq_options options = options_for(3);
-  for (const int32_t bad : {0, 3, -1, std::numeric_limits<int32_t>::max()}) {
+  for (const int32_t bad : {0, BSQ_FLOAT16, BSQ_UINT8, -1, std::numeric_limits<int32_t>::max()}) {
     const std::string part = "dtype is " + std::to_string(bad);
     CHECK_REFUSED(bsq_host_encode(&options, bad, 0, nullptr, 0, nullptr, 0), BSQ_UNSUPPORTED, part);
     CHECK_REFUSED(bsq_host_decode(&options, bad, 0, nullptr, 0, nullptr, 0), BSQ_UNSUPPORTED, part);

@@ -22,13 +22,14 @@
  *   All functions may be called from any thread at any time; they share no mutable state. A call
  *   may use LibTorch's thread pool, whose size is read, never set.
  *
- * Memory
- *   bsq_host_* functions work on the caller's CPU memory. Every buffer is a pointer followed by the
- *   number of bytes it may touch. The library checks it (at least what the shapes need, aligned to
- *   the element size, outputs overlapping nothing) before it reads or writes anything, and keeps no
- *   pointer after it returns. Inputs are never written, and must not be changed by other threads
- *   meanwhile, or results are unspecified. After a failure the contents of the outputs are
- *   unspecified. A buffer of no elements may be NULL.
+ * Two ways in
+ *   bsq_host_* functions work on the caller's CPU memory and make no objects. Every buffer is a
+ *   pointer followed by the number of bytes it may touch. The library checks it (at least what the
+ *   shapes need, aligned to the element size, outputs overlapping nothing) before it reads or
+ *   writes anything, and keeps no pointer after it returns. Inputs are never written, and must not
+ *   be changed by other threads meanwhile, or results are unspecified. After a failure the contents
+ *   of the outputs are unspecified. A buffer of no elements may be NULL.
+ *   bsq_tensor_* functions work on tensors: objects with memory of their own, on any device.
  */
 #ifndef BSQ_BSQ_H_
 #define BSQ_BSQ_H_
@@ -51,7 +52,7 @@ extern "C" {
  * BSQ_ABI_VERSION changes with every change of this header that a compiled caller could notice.
  * A caller must compare it with bsq_abi_version() before any other call.
  */
-#define BSQ_ABI_VERSION 1
+#define BSQ_ABI_VERSION 2
 
 BSQ_API int32_t bsq_abi_version(void);
 
@@ -61,10 +62,8 @@ BSQ_API uint64_t bsq_torch_version(void);
 /* How many threads LibTorch uses for one call from this thread. */
 BSQ_API int32_t bsq_num_threads(void);
 
-/* The name of the implementation that serves CPU memory. Borrowed: static, never freed. */
-BSQ_API const char* bsq_cpu_implementation(void);
-
-/* How many objects that callers own (here: statuses) are alive. For leak tests. */
+/* How many objects that callers own (statuses, tensors, quantizations) are alive. For leak tests.
+ */
 BSQ_API int64_t bsq_debug_live_handles(void);
 
 /*
@@ -89,14 +88,44 @@ BSQ_API const char* bsq_status_message(const bsq_status* status);
 BSQ_API void bsq_status_free(bsq_status* status);
 
 /*
- * Element types. Numbers are never reused; those not listed are reserved.
+ * Devices. CUDA devices are numbered as the CUDA driver lists them to this process, from 0; the
+ * CPU's index is 0.
+ */
+#define BSQ_DEVICE_CPU 1
+#define BSQ_DEVICE_CUDA 2
+
+/* How many devices of this type can be used. 1 for the CPU; 0 for an unknown type. */
+BSQ_API int32_t bsq_device_count(int32_t device_type);
+
+/* NULL if the device can be used, else a status that names what is missing. */
+BSQ_API bsq_status* bsq_device_check(int32_t device_type, int32_t device_index);
+
+/*
+ * The name of what computes on devices of this type unless options ask for another; "none" for an
+ * unknown type. Borrowed: static, never freed.
+ */
+BSQ_API const char* bsq_device_implementation(int32_t device_type);
+
+/*
+ * Element types. Numbers are never reused; those not listed are reserved. The host path takes
+ * FLOAT32 and FLOAT64.
  */
 #define BSQ_FLOAT32 1
 #define BSQ_FLOAT64 2
+#define BSQ_FLOAT16 3  /* IEEE 754 binary16 */
+#define BSQ_BFLOAT16 4 /* the upper half of a float32 */
+#define BSQ_INT64 5
+#define BSQ_INT32 6
+#define BSQ_UINT8 7
 
 /* What to do with a row that holds a NaN or an infinity. */
 #define BSQ_NON_FINITE_REFUSE 0    /* fail with BSQ_INVALID_ARGUMENT, naming row and column */
 #define BSQ_NON_FINITE_PROPAGATE 1 /* as the reference: index 0, quantized and losses NaN */
+
+/* What computes. */
+#define BSQ_IMPLEMENTATION_AUTOMATIC 0 /* kernels where there are some, else operators */
+#define BSQ_IMPLEMENTATION_KERNELS 1   /* this library's own code; fails where there is none */
+#define BSQ_IMPLEMENTATION_OPERATORS 2 /* LibTorch's operators, on any device; tensors only */
 
 /*
  * Options. Fill in all fields, struct_size with sizeof(bsq_options). The struct grows only at its
@@ -109,7 +138,7 @@ typedef struct bsq_options {
   double diversity_gamma;     /* finite; the reference's default is 1.0 */
   double inverse_temperature; /* 0..1e30; the reference's default is 100.0 */
   int32_t non_finite;         /* BSQ_NON_FINITE_REFUSE or BSQ_NON_FINITE_PROPAGATE */
-  int32_t reserved;           /* 0 */
+  int32_t implementation;     /* BSQ_IMPLEMENTATION_* */
 } bsq_options;
 
 /*
@@ -177,6 +206,161 @@ BSQ_API bsq_status* bsq_host_bits_to_codes(int32_t dtype, int64_t count, const v
 BSQ_API bsq_status* bsq_host_codes_to_indices(const bsq_options* options, int32_t dtype,
                                               int64_t rows, const void* codes, int64_t codes_bytes,
                                               int64_t* indices, int64_t indices_bytes);
+
+/*
+ * Tensors: typed, strided arrays of rank 1 to BSQ_MAX_RANK in the memory of a device. They are
+ * immutable: no function here changes one, so all threads may use it at the same time.
+ *
+ * A tensor belongs to the caller, who frees it. It keeps the memory that it uses alive by itself;
+ * tensors may share memory. The one exception is a borrowed tensor: see bsq_tensor_borrow.
+ *
+ * Functions that make an object store it in *out, which is NULL after a failure.
+ *
+ * Values that are refused (a row that is not finite, an index out of range) make CPU kernels fail
+ * at once. Operators never wait for a device, so there the result carries the finding, and so does
+ * everything computed from it: bsq_tensor_read, bsq_tensor_check and bsq_quantization_losses, which
+ * do wait, then fail with BSQ_INVALID_ARGUMENT, the position and the value.
+ */
+typedef struct bsq_tensor bsq_tensor;
+
+#define BSQ_MAX_RANK 64
+
+/* A new tensor, contiguous in row-major order, whose elements are not set. */
+BSQ_API bsq_status* bsq_tensor_empty(int32_t dtype, int32_t device_type, int32_t device_index,
+                                     const int64_t* shape, int64_t rank, bsq_tensor** out);
+
+/* As bsq_tensor_empty, with all elements 0. */
+BSQ_API bsq_status* bsq_tensor_zeros(int32_t dtype, int32_t device_type, int32_t device_index,
+                                     const int64_t* shape, int64_t rank, bsq_tensor** out);
+
+/*
+ * A new, contiguous tensor on the device with a copy of the elements at data, in CPU memory and
+ * row-major order. data need not be aligned.
+ */
+BSQ_API bsq_status* bsq_tensor_copy(int32_t dtype, int32_t device_type, int32_t device_index,
+                                    const int64_t* shape, int64_t rank, const void* data,
+                                    int64_t data_bytes, bsq_tensor** out);
+
+/*
+ * A tensor of memory that somebody else owns, on the named device, without a copy. strides[rank]
+ * are in elements, each at least 0; NULL means contiguous in row-major order. data_bytes is how
+ * much memory there is from data on. The memory must be aligned to the element size and must
+ * outlive this tensor and its views (bsq_tensor_permute, bsq_tensor_narrow), and nothing else: all
+ * other functions copy what their results need. Whoever writes to it meanwhile changes the tensor;
+ * writing during a call gives unspecified results. On a CUDA device the memory must be ready for
+ * the device's default stream.
+ */
+BSQ_API bsq_status* bsq_tensor_borrow(int32_t dtype, int32_t device_type, int32_t device_index,
+                                      const int64_t* shape, const int64_t* strides, int64_t rank,
+                                      const void* data, int64_t data_bytes, bsq_tensor** out);
+
+/* Frees a tensor. NULL is accepted. */
+BSQ_API void bsq_tensor_free(bsq_tensor* tensor);
+
+/* What a tensor is, an output. The caller sets struct_size. */
+typedef struct bsq_tensor_info {
+  uint64_t struct_size;
+  int32_t dtype;
+  int32_t device_type;
+  int32_t device_index;
+  int32_t rank;
+  int64_t shape[BSQ_MAX_RANK];   /* the first rank elements; the rest is 0 */
+  int64_t strides[BSQ_MAX_RANK]; /* in elements, likewise */
+} bsq_tensor_info;
+
+BSQ_API bsq_status* bsq_tensor_describe(const bsq_tensor* tensor, bsq_tensor_info* info);
+
+/*
+ * The address of the tensor's first element, in its device's memory. It does not wait for the
+ * device, nor check. Borrowed: valid as long as the tensor.
+ */
+BSQ_API bsq_status* bsq_tensor_data(const bsq_tensor* tensor, const void** data);
+
+/*
+ * Copies all elements in row-major order, converted to dtype, to data in CPU memory. data need not
+ * be aligned. Waits for the device.
+ */
+BSQ_API bsq_status* bsq_tensor_read(const bsq_tensor* tensor, int32_t dtype, void* data,
+                                    int64_t data_bytes);
+
+/*
+ * Fails if the tensor was computed from values that are refused; waits for the device to find out.
+ */
+BSQ_API bsq_status* bsq_tensor_check(const bsq_tensor* tensor);
+
+/*
+ * The tensor in another type or on another device, contiguous. Shares memory with the tensor where
+ * nothing changes, unless that is borrowed.
+ */
+BSQ_API bsq_status* bsq_tensor_to(const bsq_tensor* tensor, int32_t dtype, int32_t device_type,
+                                  int32_t device_index, bsq_tensor** out);
+
+/* A view with the dimensions in another order: dimension i of the view is dimensions[i]. */
+BSQ_API bsq_status* bsq_tensor_permute(const bsq_tensor* tensor, const int64_t* dimensions,
+                                       int64_t rank, bsq_tensor** out);
+
+/* A view of `length` elements along one dimension, from `start` on. */
+BSQ_API bsq_status* bsq_tensor_narrow(const bsq_tensor* tensor, int64_t dimension, int64_t start,
+                                      int64_t length, bsq_tensor** out);
+
+/*
+ * The quantizer on tensors. x is of shape [..., code_dim], any rank and strides, and of one of the
+ * four float types; all leading dimensions count as rows. float16 and bfloat16 are computed in
+ * float32. Results are new, contiguous tensors on the device of x.
+ */
+
+/* int64 indices [...] from x[..., code_dim]; [1] for an x of rank 1. See bsq_host_encode. */
+BSQ_API bsq_status* bsq_tensor_encode(const bsq_options* options, const bsq_tensor* x,
+                                      bsq_tensor** indices);
+
+/*
+ * quantized[..., code_dim] of a float type from integer indices[...], whose rank is at most
+ * BSQ_MAX_RANK - 1. See bsq_host_decode.
+ */
+BSQ_API bsq_status* bsq_tensor_decode(const bsq_options* options, const bsq_tensor* indices,
+                                      int32_t dtype, bsq_tensor** quantized);
+
+/* codes from bits, of the same shape and type, which can be any but uint8: it has no -1. */
+BSQ_API bsq_status* bsq_tensor_bits_to_codes(const bsq_tensor* bits, bsq_tensor** codes);
+
+/*
+ * int64 indices [...] from codes[..., code_dim] of a float or signed integer type. See
+ * bsq_host_codes_to_indices.
+ */
+BSQ_API bsq_status* bsq_tensor_codes_to_indices(const bsq_options* options, const bsq_tensor* codes,
+                                                bsq_tensor** indices);
+
+/*
+ * The results of a forward pass. Immutable; it keeps all that backward needs, so x may be freed.
+ */
+typedef struct bsq_quantization bsq_quantization;
+
+/* The forward pass, losses included: code_dim up to 24. See bsq_host_forward. */
+BSQ_API bsq_status* bsq_tensor_forward(const bsq_options* options, const bsq_tensor* x,
+                                       bsq_quantization** out);
+
+/* Frees a quantization. NULL is accepted. */
+BSQ_API void bsq_quantization_free(bsq_quantization* quantization);
+
+/* A new handle of the quantized rows: shape and type of x. */
+BSQ_API bsq_status* bsq_quantization_quantized(const bsq_quantization* quantization,
+                                               bsq_tensor** out);
+
+/* A new handle of the indices: int64 [...]. */
+BSQ_API bsq_status* bsq_quantization_indices(const bsq_quantization* quantization,
+                                             bsq_tensor** out);
+
+/* The losses. Waits for the device. */
+BSQ_API bsq_status* bsq_quantization_losses(const bsq_quantization* quantization,
+                                            bsq_losses* losses);
+
+/*
+ * grad_x, of the shape and type of x: see bsq_host_backward. grad_quantized has the shape of x, any
+ * strides, any float type, and is on the same device; NULL for none.
+ */
+BSQ_API bsq_status* bsq_quantization_backward(const bsq_quantization* quantization,
+                                              const bsq_tensor* grad_quantized,
+                                              double grad_aux_loss, bsq_tensor** grad_x);
 
 #ifdef __cplusplus
 }

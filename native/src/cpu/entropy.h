@@ -11,23 +11,9 @@
 #include <cstdint>
 
 #include "aligned_buffer.h"
+#include "formula.h"
 
 namespace bsq::cpu {
-
-// The reference's clamp inside the logarithm.
-inline constexpr double kEpsilon = 1e-5;
-
-// How the D bits are split.
-struct Halves {
-  explicit Halves(int64_t dim) : leading_bits(dim / 2), trailing_bits(dim - dim / 2) {}
-
-  [[nodiscard]] int64_t leading() const { return int64_t{1} << leading_bits; }
-  [[nodiscard]] int64_t trailing() const { return int64_t{1} << trailing_bits; }
-  [[nodiscard]] int64_t codes() const { return leading() * trailing(); }
-
-  int64_t leading_bits;
-  int64_t trailing_bits;
-};
 
 // One bit's probabilities of being 1 and 0, and their logarithms, which stay finite.
 struct Bit {

@@ -6,10 +6,9 @@
 #include <cstdint>
 #include <type_traits>
 
-namespace bsq::cpu {
+#include "formula.h"
 
-// The norm below which the reference treats it as a constant (torch.nn.functional.normalize).
-inline constexpr double kMinNorm = 1e-12;
+namespace bsq::cpu {
 
 // |x| = norm / scale. The scale is 1 but where squares of float64 components would overflow.
 struct RowNorm {
@@ -31,13 +30,12 @@ RowNorm row_norm(const T* x, int64_t dim) {
   if (std::is_same_v<T, float> || std::isfinite(squares)) {
     return {1.0, std::sqrt(squares)};
   }
-  constexpr double kScale = 0x1p-520;  // (2^1024 * 2^-520)^2 * 63 is finite
   squares = 0;
   for (int64_t d = 0; d < dim; ++d) {
-    const double value = x[d] * kScale;
+    const double value = x[d] * kOverflowScale;
     squares += value * value;
   }
-  return {kScale, std::sqrt(squares)};
+  return {kOverflowScale, std::sqrt(squares)};
 }
 
 // unit[dim] = x / max(|x|, 1e-12).

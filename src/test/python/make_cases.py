@@ -7,26 +7,29 @@ goldens/README.md), with these additions:
 
 - the scalars `per_sample_entropy` and `codebook_entropy` stand beside `aux_loss`, and all
   three are float64;
-- x is [D], [N, D], [B, T, D] or [B, H, W, D], in float32 or float64;
-- metadata `tolerance` is `float32` or `float64`, by x's dtype: which of parity.TOLERANCES
-  holds. The metadata `aux_loss_absolute`, `entropy_absolute` and `gradient_absolute`
-  replace its absolute terms, which suit usual parameters: see `Tolerance.widened`.
+- x is [D], [N, D], [B, T, D] or [B, H, W, D], in float32, float64, float16 or bfloat16;
+- beside a float16 or bfloat16 x (and cotangent) everything expected is float64 and not
+  rounded: the rounding of the results to x's dtype is the comparison's to allow for;
+- metadata `tolerance` is x's dtype: which of parity.TOLERANCES holds. The metadata
+  `aux_loss_absolute`, `entropy_absolute` and `gradient_absolute` replace its absolute
+  terms, which suit usual parameters: see `Tolerance.widened`.
 
-What is expected comes from dense_bsq.py. Of the float32 cases most are computed in
-float64 and rounded to float32, so that the tolerance is left to the implementation under
-test; the rest are computed in float32 throughout, as SpeechBrain does, and the note says
-so. Such a case is drawn again if that computation spends over half the tolerance, as
-SpeechBrain's does at high inverse temperatures. With --non-finite, every case is such a
-float32 one of shape [1, N, D] with NaN or infinities in some rows, without gradients, and
-marked `non_finite` = `propagate`.
+What is expected comes from dense_bsq.py, computed in float64 whatever x is, so that the
+tolerance is left to the implementation under test. Only some of the float32 cases are
+computed in float32 throughout, as SpeechBrain does, and the note says so. Such a case is
+drawn again if that computation spends over half the tolerance, as SpeechBrain's does at
+high inverse temperatures. With --non-finite, every case is of shape [1, N, D] with NaN or
+infinities in some rows, without gradients, computed in float32 (but float64 in float64),
+and marked `non_finite` = `propagate`.
 
 A case is determined by the seed and its number, so a greater count leaves the first ones
-as they were. (Only the order in which safetensors writes metadata keys varies.)
+as they were. (Only the order in which safetensors writes metadata keys varies.) Types and
+ranks follow the number: any 40 successive cases have each of RECIPES in each rank.
 
 The gradient jumps where a probability crosses the reference's epsilon: the clamp counts at
 p >= 1e-5. Rounding decides on which side a probability within rounding of it falls, and
 in rows with equal or zero components whole groups of codes fall together. So a case is
-drawn again where the probabilities within a relative 3e-6 (float32; 1e-9 in float64) of
+drawn again where the probabilities within a relative 3e-6 (1e-9 in float64) of
 epsilon could together move a gradient by more than a tenth of its tolerance: see
 `epsilon_jump`. That keeps wide, soft cases, where some of the millions of probabilities
 are always that near but none of them weighs anything. In float64, and with few rows or a
@@ -51,12 +54,18 @@ from torch.nn.functional import normalize
 from dense_bsq import EPSILON
 from parity import TOLERANCES, Parameters, evaluate
 
+INPUTS = ("x", "cotangent")
 SCALARS = ("aux_loss", "per_sample_entropy", "codebook_entropy")
 GREATEST_ROWS = 300
 GREATEST_SOFTMAX = 4_000_000
 """Bounds N * 2^D, so that no case takes longer than a fraction of a second."""
 
-EPSILON_WINDOW = {torch.float32: 3e-6, torch.float64: 1e-9}
+EPSILON_WINDOW = {
+    torch.float32: 3e-6,
+    torch.float64: 1e-9,
+    torch.float16: 3e-6,
+    torch.bfloat16: 3e-6,
+}
 """The relative distance from epsilon at which rounding may decide.
 
 ln p is -sum of softplus(-+theta), so near epsilon the thetas that matter add up to 11.5,
@@ -68,18 +77,33 @@ GREATEST_STRAY = 0.5
 
 
 class Recipe(NamedTuple):
-    """How a case's expected values are computed."""
+    """How a case's expected values are computed, and the scales of its input."""
 
     dtype: torch.dtype
     computed_in: torch.dtype
-    share: float
+    scales: tuple[float, float]
 
+
+USUAL_SCALES = (1e-3, 1e3)
+ANY_SCALES = (1e-25, 1e25)
+"""Norms whose squares are no float32 numbers, and norms below the reference's minimum."""
+FLOAT16_SCALES = (1e-6, 3e4)
+"""From subnormal x with gradients that overflow, to large x with subnormal gradients."""
 
 RECIPES = (
-    Recipe(torch.float32, torch.float64, 0.5),
-    Recipe(torch.float32, torch.float32, 0.2),
-    Recipe(torch.float64, torch.float64, 0.3),
+    Recipe(torch.float32, torch.float64, USUAL_SCALES),
+    Recipe(torch.float16, torch.float64, USUAL_SCALES),
+    Recipe(torch.float64, torch.float64, USUAL_SCALES),
+    Recipe(torch.bfloat16, torch.float64, USUAL_SCALES),
+    Recipe(torch.float32, torch.float32, USUAL_SCALES),
+    Recipe(torch.float16, torch.float64, FLOAT16_SCALES),
+    Recipe(torch.float64, torch.float64, ANY_SCALES),
+    Recipe(torch.bfloat16, torch.float64, ANY_SCALES),
+    Recipe(torch.float32, torch.float64, USUAL_SCALES),
+    Recipe(torch.float32, torch.float64, ANY_SCALES),
 )
+DTYPES = tuple(dict.fromkeys(recipe.dtype for recipe in RECIPES))
+GREATEST_RANK = 4
 
 
 class Case(NamedTuple):
@@ -159,24 +183,27 @@ def draw_parameters(rng: Generator) -> Parameters:
     )
 
 
-def draw_shape(rng: Generator, code_dim: int) -> tuple[int, ...]:
-    """Draws a shape of rank 1 to 4 with at most GREATEST_ROWS rows, often of few."""
+def draw_shape(rng: Generator, rank: int, code_dim: int) -> tuple[int, ...]:
+    """Draws a shape of this rank with at most GREATEST_ROWS rows, often of few."""
     greatest = max(1, min(GREATEST_ROWS, GREATEST_SOFTMAX // 2**code_dim))
     leading: list[int] = []
-    for _ in range(rng.choice(4, p=[0.1, 0.3, 0.3, 0.3])):
+    for _ in range(rank - 1):
         left = greatest // int(np.prod(leading, dtype=int))
         leading.append(round(np.exp(rng.uniform(0, np.log(left)))))
     return (*(int(size) for size in rng.permutation(leading)), code_dim)
 
 
-def draw_input(rng: Generator, shape: tuple[int, ...], dtype: torch.dtype) -> tuple[Tensor, str]:
-    """Draws x of a random distribution and scale; returns it and its description."""
+def draw_input(
+    rng: Generator, shape: tuple[int, ...], dtype: torch.dtype, scales: tuple[float, float]
+) -> tuple[Tensor, str]:
+    """Draws a finite x of a random distribution and scale; returns it and its description."""
     distribution = DISTRIBUTIONS[rng.integers(len(DISTRIBUTIONS))]
     rows = int(np.prod(shape[:-1], dtype=int))
-    scale = log_uniform(rng, 1e-3, 1e3)
+    scale = log_uniform(rng, *scales)
     x = scale * distribution(rng, rows, shape[-1])
     description = f"{distribution.__name__}, scale {scale}"
-    return torch.from_numpy(x.reshape(shape)).to(dtype), description
+    greatest = torch.finfo(dtype).max
+    return torch.from_numpy(x.reshape(shape)).clamp(-greatest, greatest).to(dtype), description
 
 
 def epsilon_jump(x: Tensor, parameters: Parameters, window: float) -> Tensor:
@@ -208,13 +235,14 @@ def note(computed_in: torch.dtype, description: str, origin: str) -> str:
     )
 
 
-def draw_case(rng: Generator, origin: str) -> Case:
+def draw_case(rng: Generator, number: int, origin: str) -> Case:
     """Draws cases until one is fair: no jump at epsilon, no stray float32 computation."""
+    recipe = RECIPES[number % len(RECIPES)]
+    rank = 1 + number // len(RECIPES) % GREATEST_RANK
     while True:
-        recipe = RECIPES[rng.choice(len(RECIPES), p=[r.share for r in RECIPES])]
         parameters = draw_parameters(rng)
-        shape = draw_shape(rng, parameters.code_dim)
-        x, description = draw_input(rng, shape, recipe.dtype)
+        shape = draw_shape(rng, rank, parameters.code_dim)
+        x, description = draw_input(rng, shape, recipe.dtype, recipe.scales)
         cotangent = torch.from_numpy(rng.standard_normal(shape)).to(recipe.dtype)
         rows = x.numel() // parameters.code_dim
         tolerance = TOLERANCES[recipe.dtype].widened(parameters, rows)
@@ -240,27 +268,34 @@ def draw_case(rng: Generator, origin: str) -> Case:
         return Case({"x": x, "cotangent": cotangent} | results, metadata)
 
 
-def draw_non_finite_case(rng: Generator, origin: str) -> Case:
+def draw_non_finite_case(rng: Generator, number: int, origin: str) -> Case:
     """Draws a case with NaN or infinities in at least one row and a finite first row."""
+    dtype = DTYPES[number % len(DTYPES)]
+    computed_in = torch.promote_types(dtype, torch.float32)
     parameters = draw_parameters(rng)
     rows = int(rng.integers(2, 9))
-    x, description = draw_input(rng, (1, rows, parameters.code_dim), torch.float32)
+    x, description = draw_input(rng, (1, rows, parameters.code_dim), dtype, USUAL_SCALES)
     for row in rng.choice(np.arange(1, rows), rng.integers(1, rows), replace=False):
         count = rng.integers(1, parameters.code_dim + 1)
         columns = rng.choice(parameters.code_dim, count, replace=False)
         values = rng.choice([np.nan, np.inf, -np.inf], count)
-        x[0, row, columns] = torch.from_numpy(values).float()
+        x[0, row, columns] = torch.from_numpy(values).to(dtype)
 
     metadata = parameters.to_metadata() | {"non_finite": "propagate"}
-    metadata["note"] = note(torch.float32, description, origin)
-    return Case({"x": x} | evaluate(x, None, parameters), metadata)
+    metadata["note"] = note(computed_in, description, origin)
+    return Case({"x": x} | evaluate(x.to(computed_in), None, parameters), metadata)
 
 
 def write_case(case: Case, path: Path) -> None:
-    """Writes a case: scalars in float64, indices in int64, tensors in x's dtype."""
-    dtypes = {"indices": torch.int64} | dict.fromkeys(SCALARS, torch.float64)
+    """Writes a case: scalars in float64, indices in int64, the rest in x's dtype.
+
+    Beside 16-bit inputs the rest is float64.
+    """
+    inputs = {name: case.tensors[name].dtype for name in INPUTS if name in case.tensors}
+    exact = {"indices": torch.int64} | dict.fromkeys(SCALARS, torch.float64)
+    others = torch.float64 if inputs["x"].itemsize == 2 else inputs["x"]
     tensors = {
-        name: tensor.to(dtypes.get(name, case.tensors["x"].dtype)).contiguous()
+        name: tensor.to((inputs | exact).get(name, others)).contiguous()
         for name, tensor in case.tensors.items()
     }
     save_file(tensors, path, case.metadata)
@@ -284,7 +319,7 @@ def main() -> int:
     arguments.out.mkdir(parents=True, exist_ok=True)
     for number in range(arguments.count):
         rng = np.random.default_rng([arguments.seed, number])
-        case = draw(rng, f"seed {arguments.seed}, case {number}")
+        case = draw(rng, number, f"seed {arguments.seed}, case {number}")
         write_case(case, arguments.out / f"{kind}_{number:03d}.safetensors")
     print(f"wrote {arguments.count} cases, seed {arguments.seed}")
     return 0

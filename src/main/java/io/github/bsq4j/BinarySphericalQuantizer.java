@@ -4,8 +4,11 @@ import static java.util.Objects.requireNonNull;
 
 import io.github.bsq4j.internal.HostBuffers;
 import io.github.bsq4j.internal.NativeCalls;
+import io.github.bsq4j.internal.NativeTensors;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 
 /**
  * Quantizes vectors to binary codes on the unit sphere, as SpeechBrain's {@code
@@ -16,21 +19,31 @@ import java.lang.foreign.ValueLayout;
  * gives bit 1; 0, -0.0 and negative ones give bit 0. The bits, component 0 as the most significant,
  * make up the row's index.
  *
- * <p>Every operation exists on arrays, which are copied, and on {@link MemorySegment}s, of which
- * native ones are used in place. Vectors are rows of a row-major matrix; all leading dimensions of
- * a tensor of higher rank count as rows. A segment is used only during the call; it must be at
- * least as long as the shapes say, outputs must be writable and overlap nothing, and the usual
- * rules of its arena hold. A mapped file that somebody truncates during a call ends the JVM. After
- * an exception the contents of outputs are unspecified; inputs are never written.
+ * <p>Every operation exists on arrays, which are copied, on {@link MemorySegment}s, of which native
+ * ones are used in place, and on {@link Tensor}s.
+ *
+ * <p><b>Arrays and segments</b> are FLOAT32 or FLOAT64. Vectors are rows of a row-major matrix; all
+ * leading dimensions of an array of higher rank count as rows. A segment is used only during the
+ * call; it must be at least as long as the shapes say, outputs must be writable and overlap
+ * nothing, and the usual rules of its arena hold. A mapped file that somebody truncates during a
+ * call ends the JVM. After an exception the contents of outputs are unspecified; inputs are never
+ * written.
+ *
+ * <p><b>Tensors</b> are of any rank and strides, of all floating-point types, and on any device.
+ * Rows are the last dimension, which is {@code codeDim} long; all others count as rows. Results are
+ * new, contiguous tensors on the input's device. They live in the arena that the method takes, and
+ * need neither the input nor its arena any more. Results of an operation on a GPU, or with {@link
+ * Implementation#OPERATORS}, may not be computed yet when it returns; values that are refused are
+ * then reported by what reads a result, or anything computed from it: see {@link Tensor#check()}.
  *
  * <p>A quantizer is immutable and holds nothing to close. All threads may share one.
  *
  * <p>All methods throw {@link NullPointerException} for null, which they name; {@link
- * IllegalArgumentException} for sizes that do not fit, outputs that are read-only or overlap
- * another segment, and arrays of another type than {@code dtype}; {@link IllegalStateException} and
- * {@link WrongThreadException} where a segment's arena is closed or belongs to another thread; and
- * {@link BsqException} for what the native side finds: values that are not finite, with their
- * position, or memory that cannot be had.
+ * IllegalArgumentException} for sizes, shapes, types and devices that do not fit, outputs that are
+ * read-only or overlap another segment, and arrays of another type than {@code dtype}; {@link
+ * IllegalStateException} and {@link WrongThreadException} where an arena is closed or belongs to
+ * another thread; and {@link BsqException} for what the native side finds: values that are not
+ * finite, with their position, or memory that cannot be had.
  */
 public final class BinarySphericalQuantizer {
   private final QuantizerOptions options;
@@ -82,7 +95,7 @@ public final class BinarySphericalQuantizer {
    * @param indicesOut {@code [rows]} of {@code long}
    */
   public void encode(MemorySegment x, DType dtype, long rows, MemorySegment indicesOut) {
-    ValueLayout layout = requireNonNull(dtype, "dtype").layout();
+    ValueLayout layout = hostLayout(dtype);
     try (HostBuffers buffers = new HostBuffers()) {
       MemorySegment in = buffers.input("x", x, rowBytes(rows, layout), layout);
       MemorySegment out =
@@ -94,18 +107,30 @@ public final class BinarySphericalQuantizer {
 
   /** The index of each row of {@code x}, which holds whole rows of {@code codeDim} components. */
   public long[] encode(float[] x) {
-    requireNonNull(x, "x");
-    long[] indices = new long[rows("x", x.length)];
-    encode(MemorySegment.ofArray(x), DType.FLOAT32, indices.length, MemorySegment.ofArray(indices));
-    return indices;
+    return encode(HostArray.of("x", x));
   }
 
   /** The index of each row of {@code x}, which holds whole rows of {@code codeDim} components. */
   public long[] encode(double[] x) {
-    requireNonNull(x, "x");
-    long[] indices = new long[rows("x", x.length)];
-    encode(MemorySegment.ofArray(x), DType.FLOAT64, indices.length, MemorySegment.ofArray(indices));
+    return encode(HostArray.of("x", x));
+  }
+
+  private long[] encode(HostArray<?> x) {
+    long[] indices = new long[rows(x)];
+    encode(x.segment(), x.dtype(), indices.length, MemorySegment.ofArray(indices));
     return indices;
+  }
+
+  /**
+   * The index of each row of {@code x}; the losses are not computed.
+   *
+   * @param arena where the result lives
+   * @param x {@code [..., codeDim]} of a floating-point type
+   * @return {@code [...]} of INT64; {@code [1]} for an x of rank 1
+   */
+  public Tensor encode(Arena arena, Tensor x) {
+    requireVectors("x", x);
+    return new Tensor(arena, NativeTensors.encode(arena, nativeOptions, x.handle()));
   }
 
   // Decoding
@@ -118,7 +143,7 @@ public final class BinarySphericalQuantizer {
    * @param quantizedOut {@code [rows, codeDim]} of {@code dtype}
    */
   public void decode(MemorySegment indices, long rows, DType dtype, MemorySegment quantizedOut) {
-    ValueLayout layout = requireNonNull(dtype, "dtype").layout();
+    ValueLayout layout = hostLayout(dtype);
     try (HostBuffers buffers = new HostBuffers()) {
       MemorySegment in = buffers.input("indices", indices, indexBytes(rows), ValueLayout.JAVA_LONG);
       MemorySegment out =
@@ -131,25 +156,47 @@ public final class BinarySphericalQuantizer {
   /** The code of each index, {@code codeDim} components each. */
   public float[] decode(long[] indices) {
     requireNonNull(indices, "indices");
-    float[] quantized = new float[arrayLength(indices.length)];
-    decode(
-        MemorySegment.ofArray(indices),
-        indices.length,
-        DType.FLOAT32,
-        MemorySegment.ofArray(quantized));
-    return quantized;
+    return decode(indices, HostArray.of("quantized", new float[arrayLength(indices.length)]));
   }
 
   /** The code of each index in double precision, {@code codeDim} components each. */
   public double[] decodeToDouble(long[] indices) {
     requireNonNull(indices, "indices");
-    double[] quantized = new double[arrayLength(indices.length)];
-    decode(
-        MemorySegment.ofArray(indices),
-        indices.length,
-        DType.FLOAT64,
-        MemorySegment.ofArray(quantized));
-    return quantized;
+    return decode(indices, HostArray.of("quantized", new double[arrayLength(indices.length)]));
+  }
+
+  private <A> A decode(long[] indices, HostArray<A> quantized) {
+    decode(MemorySegment.ofArray(indices), indices.length, quantized.dtype(), quantized.segment());
+    return quantized.values();
+  }
+
+  /** The code of each index in FLOAT32; see {@link #decode(Arena, Tensor, DType)}. */
+  public Tensor decode(Arena arena, Tensor indices) {
+    return decode(arena, indices, DType.FLOAT32);
+  }
+
+  /**
+   * The code of each index: bit 1 gives +1/√codeDim, bit 0 gives -1/√codeDim. An index outside [0,
+   * 2<sup>codeDim</sup>) is refused with its position.
+   *
+   * @param arena where the result lives
+   * @param indices {@code [...]} of an integer type, of rank 63 at most
+   * @param dtype the floating-point type of the result
+   * @return {@code [..., codeDim]} of {@code dtype}
+   */
+  public Tensor decode(Arena arena, Tensor indices, DType dtype) {
+    requireNonNull(indices, "indices");
+    requireNonNull(dtype, "dtype").requireFloatingPoint("dtype");
+    if (indices.dtype().isFloatingPoint()) {
+      throw new IllegalArgumentException(
+          "indices is " + indices.dtype() + ", expected an integer type");
+    }
+    if (indices.rank() == NativeTensors.MAX_RANK) {
+      throw new IllegalArgumentException(
+          "indices has %d dimensions, expected one less, for the result has one more"
+              .formatted(indices.rank()));
+    }
+    return new Tensor(arena, NativeTensors.decode(arena, nativeOptions, indices.handle(), dtype));
   }
 
   // Training: forward and backward
@@ -170,7 +217,7 @@ public final class BinarySphericalQuantizer {
       long rows,
       MemorySegment quantizedOut,
       MemorySegment indicesOut) {
-    ValueLayout layout = requireNonNull(dtype, "dtype").layout();
+    ValueLayout layout = hostLayout(dtype);
     long rowBytes = rowBytes(rows, layout);
     try (HostBuffers buffers = new HostBuffers()) {
       MemorySegment in = buffers.input("x", x, rowBytes, layout);
@@ -186,32 +233,42 @@ public final class BinarySphericalQuantizer {
 
   /** The quantized rows of {@code x}, their indices and the losses. */
   public HostQuantization<float[]> forward(float[] x) {
-    requireNonNull(x, "x");
-    float[] quantized = new float[x.length];
-    long[] indices = new long[rows("x", x.length)];
-    Losses losses =
-        forward(
-            MemorySegment.ofArray(x),
-            DType.FLOAT32,
-            indices.length,
-            MemorySegment.ofArray(quantized),
-            MemorySegment.ofArray(indices));
-    return hostQuantization(quantized, indices, losses);
+    return forward(HostArray.of("x", x), HostArray.of("quantized", new float[x.length]));
   }
 
   /** The quantized rows of {@code x}, their indices and the losses. */
   public HostQuantization<double[]> forward(double[] x) {
-    requireNonNull(x, "x");
-    double[] quantized = new double[x.length];
-    long[] indices = new long[rows("x", x.length)];
+    return forward(HostArray.of("x", x), HostArray.of("quantized", new double[x.length]));
+  }
+
+  private <A> HostQuantization<A> forward(HostArray<A> x, HostArray<A> quantized) {
+    long[] indices = new long[rows(x)];
     Losses losses =
         forward(
-            MemorySegment.ofArray(x),
-            DType.FLOAT64,
+            x.segment(),
+            x.dtype(),
             indices.length,
-            MemorySegment.ofArray(quantized),
+            quantized.segment(),
             MemorySegment.ofArray(indices));
-    return hostQuantization(quantized, indices, losses);
+    return new HostQuantization<>(
+        quantized.values(),
+        indices,
+        losses.auxLoss(),
+        losses.perSampleEntropy(),
+        losses.codebookEntropy());
+  }
+
+  /**
+   * The quantized rows of {@code x}, their indices and the losses, and what {@link
+   * Quantization#backward} needs. As for segments, {@code codeDim} is at most {@value
+   * QuantizerOptions#MAX_LOSS_CODE_DIM}.
+   *
+   * @param arena where the results live
+   * @param x {@code [..., codeDim]} of a floating-point type
+   */
+  public Quantization forward(Arena arena, Tensor x) {
+    requireVectors("x", x);
+    return new Quantization(arena, NativeTensors.forward(arena, nativeOptions, x.handle()));
   }
 
   /**
@@ -238,7 +295,7 @@ public final class BinarySphericalQuantizer {
       MemorySegment gradQuantized,
       double gradAuxLoss,
       MemorySegment gradXOut) {
-    ValueLayout layout = requireNonNull(dtype, "dtype").layout();
+    ValueLayout layout = hostLayout(dtype);
     long rowBytes = rowBytes(rows, layout);
     try (HostBuffers buffers = new HostBuffers()) {
       MemorySegment in = buffers.input("x", x, rowBytes, layout);
@@ -257,17 +314,11 @@ public final class BinarySphericalQuantizer {
    * @param gradQuantized as long as {@code x}
    */
   public float[] backward(float[] x, float[] gradQuantized, double gradAuxLoss) {
-    requireNonNull(x, "x");
-    requireNonNull(gradQuantized, "gradQuantized");
-    float[] gradX = new float[x.length];
-    backward(
-        MemorySegment.ofArray(x),
-        DType.FLOAT32,
-        rows("x", x.length),
-        gradientOf(MemorySegment.ofArray(gradQuantized), gradQuantized.length, x.length),
+    return backward(
+        HostArray.of("x", x),
+        HostArray.of("gradQuantized", gradQuantized),
         gradAuxLoss,
-        MemorySegment.ofArray(gradX));
-    return gradX;
+        HostArray.of("gradX", new float[x.length]));
   }
 
   /**
@@ -277,17 +328,23 @@ public final class BinarySphericalQuantizer {
    * @param gradQuantized as long as {@code x}
    */
   public double[] backward(double[] x, double[] gradQuantized, double gradAuxLoss) {
-    requireNonNull(x, "x");
-    requireNonNull(gradQuantized, "gradQuantized");
-    double[] gradX = new double[x.length];
-    backward(
-        MemorySegment.ofArray(x),
-        DType.FLOAT64,
-        rows("x", x.length),
-        gradientOf(MemorySegment.ofArray(gradQuantized), gradQuantized.length, x.length),
+    return backward(
+        HostArray.of("x", x),
+        HostArray.of("gradQuantized", gradQuantized),
         gradAuxLoss,
-        MemorySegment.ofArray(gradX));
-    return gradX;
+        HostArray.of("gradX", new double[x.length]));
+  }
+
+  private <A> A backward(
+      HostArray<A> x, HostArray<A> gradQuantized, double gradAuxLoss, HostArray<A> gradX) {
+    int rows = rows(x);
+    if (gradQuantized.length() != x.length()) { // a longer segment would do
+      throw new IllegalArgumentException(
+          "gradQuantized has %d elements, expected as many as x, %d"
+              .formatted(gradQuantized.length(), x.length()));
+    }
+    backward(x.segment(), x.dtype(), rows, gradQuantized.segment(), gradAuxLoss, gradX.segment());
+    return gradX.values();
   }
 
   // Bits, codes, indices
@@ -299,7 +356,7 @@ public final class BinarySphericalQuantizer {
    * @param codesOut {@code count} elements of {@code dtype}
    */
   public void bitsToCodes(MemorySegment bits, DType dtype, long count, MemorySegment codesOut) {
-    ValueLayout layout = requireNonNull(dtype, "dtype").layout();
+    ValueLayout layout = hostLayout(dtype);
     HostBuffers.requireCount("count", count);
     long byteSize = HostBuffers.byteSize(count, 1, layout.byteSize());
     try (HostBuffers buffers = new HostBuffers()) {
@@ -312,20 +369,30 @@ public final class BinarySphericalQuantizer {
 
   /** Codes from bits: {0, 1} to {-1, +1}. */
   public float[] bitsToCodes(float[] bits) {
-    requireNonNull(bits, "bits");
-    float[] codes = new float[bits.length];
-    bitsToCodes(
-        MemorySegment.ofArray(bits), DType.FLOAT32, bits.length, MemorySegment.ofArray(codes));
-    return codes;
+    return bitsToCodes(HostArray.of("bits", bits), HostArray.of("codes", new float[bits.length]));
   }
 
   /** Codes from bits: {0, 1} to {-1, +1}. */
   public double[] bitsToCodes(double[] bits) {
+    return bitsToCodes(HostArray.of("bits", bits), HostArray.of("codes", new double[bits.length]));
+  }
+
+  private <A> A bitsToCodes(HostArray<A> bits, HostArray<A> codes) {
+    bitsToCodes(bits.segment(), bits.dtype(), bits.length(), codes.segment());
+    return codes.values();
+  }
+
+  /**
+   * Codes from bits: {0, 1} to {-1, +1}.
+   *
+   * @param arena where the result lives
+   * @param bits of any shape, and any type but UINT8, which has no -1
+   * @return of the shape and type of {@code bits}
+   */
+  public Tensor bitsToCodes(Arena arena, Tensor bits) {
     requireNonNull(bits, "bits");
-    double[] codes = new double[bits.length];
-    bitsToCodes(
-        MemorySegment.ofArray(bits), DType.FLOAT64, bits.length, MemorySegment.ofArray(codes));
-    return codes;
+    requireSigned("bits", bits);
+    return new Tensor(arena, NativeTensors.bitsToCodes(arena, bits.handle()));
   }
 
   /**
@@ -338,7 +405,7 @@ public final class BinarySphericalQuantizer {
    */
   public void codesToIndices(
       MemorySegment codes, DType dtype, long rows, MemorySegment indicesOut) {
-    ValueLayout layout = requireNonNull(dtype, "dtype").layout();
+    ValueLayout layout = hostLayout(dtype);
     try (HostBuffers buffers = new HostBuffers()) {
       MemorySegment in = buffers.input("codes", codes, rowBytes(rows, layout), layout);
       MemorySegment out =
@@ -350,26 +417,32 @@ public final class BinarySphericalQuantizer {
 
   /** The index of each code in {@code codes}, which holds whole rows of {@code codeDim}. */
   public long[] codesToIndices(float[] codes) {
-    requireNonNull(codes, "codes");
-    long[] indices = new long[rows("codes", codes.length)];
-    codesToIndices(
-        MemorySegment.ofArray(codes),
-        DType.FLOAT32,
-        indices.length,
-        MemorySegment.ofArray(indices));
-    return indices;
+    return codesToIndices(HostArray.of("codes", codes));
   }
 
   /** The index of each code in {@code codes}, which holds whole rows of {@code codeDim}. */
   public long[] codesToIndices(double[] codes) {
-    requireNonNull(codes, "codes");
-    long[] indices = new long[rows("codes", codes.length)];
-    codesToIndices(
-        MemorySegment.ofArray(codes),
-        DType.FLOAT64,
-        indices.length,
-        MemorySegment.ofArray(indices));
+    return codesToIndices(HostArray.of("codes", codes));
+  }
+
+  private long[] codesToIndices(HostArray<?> codes) {
+    long[] indices = new long[rows(codes)];
+    codesToIndices(codes.segment(), codes.dtype(), indices.length, MemorySegment.ofArray(indices));
     return indices;
+  }
+
+  /**
+   * The index of each code, of any scale (±1, ±1/√codeDim): the inverse of {@link #decode(Arena,
+   * Tensor, DType)}. Zeros, NaN and infinities are refused with their position.
+   *
+   * @param arena where the result lives
+   * @param codes {@code [..., codeDim]} of any type but UINT8, which has no -1
+   * @return {@code [...]} of INT64; {@code [1]} for codes of rank 1
+   */
+  public Tensor codesToIndices(Arena arena, Tensor codes) {
+    requireRows("codes", codes);
+    requireSigned("codes", codes);
+    return new Tensor(arena, NativeTensors.codesToIndices(arena, nativeOptions, codes.handle()));
   }
 
   @Override
@@ -385,12 +458,22 @@ public final class BinarySphericalQuantizer {
     return HostBuffers.byteSize(rows, 1, ValueLayout.JAVA_LONG.byteSize());
   }
 
-  private int rows(String name, int length) {
-    if (length % codeDim() != 0) {
+  private static ValueLayout hostLayout(DType dtype) {
+    return switch (requireNonNull(dtype, "dtype")) {
+      case FLOAT32, FLOAT64 -> dtype.layout();
+      default ->
+          throw new IllegalArgumentException(
+              "dtype is " + dtype + ", expected FLOAT32 or FLOAT64 (use a Tensor for the others)");
+    };
+  }
+
+  private int rows(HostArray<?> array) {
+    if (array.length() % codeDim() != 0) {
       throw new IllegalArgumentException(
-          name + " has " + length + " elements, which are no whole rows of codeDim " + codeDim());
+          "%s has %d elements, which are no whole rows of codeDim %d"
+              .formatted(array.name(), array.length(), codeDim()));
     }
-    return length / codeDim();
+    return array.length() / codeDim();
   }
 
   private int arrayLength(int rows) {
@@ -402,17 +485,23 @@ public final class BinarySphericalQuantizer {
     return (int) length;
   }
 
-  private static MemorySegment gradientOf(MemorySegment gradient, int length, int expected) {
-    if (length != expected) {
-      throw new IllegalArgumentException(
-          "gradQuantized has " + length + " elements, expected as many as x, " + expected);
-    }
-    return gradient;
+  private void requireVectors(String name, Tensor tensor) {
+    requireRows(name, tensor);
+    tensor.dtype().requireFloatingPoint(name);
   }
 
-  private static <A> HostQuantization<A> hostQuantization(
-      A quantized, long[] indices, Losses losses) {
-    return new HostQuantization<>(
-        quantized, indices, losses.auxLoss(), losses.perSampleEntropy(), losses.codebookEntropy());
+  private void requireRows(String name, Tensor tensor) {
+    long[] shape = requireNonNull(tensor, name).shape();
+    if (shape[shape.length - 1] != codeDim()) {
+      throw new IllegalArgumentException(
+          "%s has shape %s, expected a last dimension of codeDim %d"
+              .formatted(name, Arrays.toString(shape), codeDim()));
+    }
+  }
+
+  private static void requireSigned(String name, Tensor tensor) {
+    if (tensor.dtype() == DType.UINT8) {
+      throw new IllegalArgumentException(name + " is UINT8, expected a type that has -1");
+    }
   }
 }

@@ -3,6 +3,8 @@ package io.github.bsq4j;
 import io.github.bsq4j.internal.NativeCalls;
 import io.github.bsq4j.internal.NativeLibrary;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
 
@@ -25,7 +27,7 @@ public final class NativeRuntime {
    * @param libtorchSource what named that folder
    * @param torchVersion LibTorch's version
    * @param library the libbsq.so in use
-   * @param cpuImplementation what computes on CPU memory
+   * @param devices the devices that can be used, the CPU first; none where loading failed
    * @param threads how many threads LibTorch uses for a call; {@code OMP_NUM_THREADS} sets it
    * @param java the version of the Java runtime, its vendor and its folder
    * @param nativeAccess whether the JVM lets this library call native code without a warning
@@ -37,11 +39,19 @@ public final class NativeRuntime {
       Optional<String> libtorchSource,
       Optional<String> torchVersion,
       Optional<Path> library,
-      Optional<String> cpuImplementation,
+      List<DeviceInfo> devices,
       OptionalInt threads,
       String java,
       String nativeAccess,
       Optional<Throwable> failure) {}
+
+  /**
+   * A device that can be used.
+   *
+   * @param device the device
+   * @param implementation the name of what computes there, unless options ask for another
+   */
+  public record DeviceInfo(Device device, String implementation) {}
 
   private NativeRuntime() {}
 
@@ -60,7 +70,7 @@ public final class NativeRuntime {
         Optional.ofNullable(outcome.libtorchSource()),
         available ? Optional.of(NativeCalls.torchVersion()) : Optional.empty(),
         Optional.ofNullable(outcome.library()),
-        available ? Optional.of(NativeCalls.cpuImplementation()) : Optional.empty(),
+        available ? devices() : List.of(),
         available ? OptionalInt.of(NativeCalls.threads()) : OptionalInt.empty(),
         "%s (%s, %s)"
             .formatted(
@@ -87,7 +97,12 @@ public final class NativeRuntime {
             .orElse("not found"));
     line(report, "LibTorch version", info.torchVersion().orElse("unknown: not loaded"));
     line(report, "libbsq", info.library().map(Path::toString).orElse("not looked for yet"));
-    line(report, "CPU", info.cpuImplementation().orElse("none"));
+    for (DeviceInfo device : info.devices()) {
+      line(report, label(device.device()), device.implementation());
+    }
+    if (info.available() && info.devices().stream().noneMatch(NativeRuntime::isCuda)) {
+      line(report, "CUDA", "not available: " + Device.cuda(0).problem().orElse("no device"));
+    }
     line(
         report,
         "threads",
@@ -100,6 +115,25 @@ public final class NativeRuntime {
       label = "caused by";
     }
     return report.toString();
+  }
+
+  private static List<DeviceInfo> devices() {
+    List<DeviceInfo> devices = new ArrayList<>();
+    for (Device.Type type : Device.Type.values()) {
+      for (int index = 0; index < NativeCalls.deviceCount(type); index++) {
+        devices.add(
+            new DeviceInfo(new Device(type, index), NativeCalls.deviceImplementation(type)));
+      }
+    }
+    return List.copyOf(devices);
+  }
+
+  private static boolean isCuda(DeviceInfo info) {
+    return info.device().type() == Device.Type.CUDA;
+  }
+
+  private static String label(Device device) {
+    return device.equals(Device.CPU) ? "CPU" : device.type() + " " + device.index();
   }
 
   private static void line(StringBuilder report, String label, String value) {

@@ -13,13 +13,15 @@ import static java.util.Objects.requireNonNull;
  * @param inverseTemperature β of the softmax over codes that the losses are made of: 0 to 1e30; 100
  *     by default
  * @param nonFinitePolicy what happens to rows with NaN or infinities; refused by default
+ * @param implementation what computes; automatic by default
  */
 public record QuantizerOptions(
     int codeDim,
     double entropyLossWeight,
     double diversityGamma,
     double inverseTemperature,
-    NonFinitePolicy nonFinitePolicy) {
+    NonFinitePolicy nonFinitePolicy,
+    Implementation implementation) {
 
   /** The largest number of bits whose index fits into a non-negative {@code long}. */
   public static final int MAX_CODE_DIM = 63;
@@ -44,6 +46,7 @@ public record QuantizerOptions(
       throw refused("inverseTemperature", inverseTemperature, "0 to " + MAX_INVERSE_TEMPERATURE);
     }
     requireNonNull(nonFinitePolicy, "nonFinitePolicy");
+    requireNonNull(implementation, "implementation");
   }
 
   /** Options with the reference's defaults. */
@@ -62,7 +65,8 @@ public record QuantizerOptions(
         .entropyLossWeight(entropyLossWeight)
         .diversityGamma(diversityGamma)
         .inverseTemperature(inverseTemperature)
-        .nonFinitePolicy(nonFinitePolicy);
+        .nonFinitePolicy(nonFinitePolicy)
+        .implementation(implementation);
   }
 
   private static void requireFinite(String name, double value) {
@@ -82,6 +86,7 @@ public record QuantizerOptions(
     private double diversityGamma = 1.0;
     private double inverseTemperature = 100.0;
     private NonFinitePolicy nonFinitePolicy = NonFinitePolicy.REFUSE;
+    private Implementation implementation = Implementation.AUTOMATIC;
 
     private Builder(int codeDim) {
       this.codeDim = codeDim;
@@ -111,6 +116,12 @@ public record QuantizerOptions(
       return this;
     }
 
+    /** Sets {@link QuantizerOptions#implementation}. */
+    public Builder implementation(Implementation value) {
+      implementation = value;
+      return this;
+    }
+
     /**
      * The options.
      *
@@ -118,7 +129,12 @@ public record QuantizerOptions(
      */
     public QuantizerOptions build() {
       return new QuantizerOptions(
-          codeDim, entropyLossWeight, diversityGamma, inverseTemperature, nonFinitePolicy);
+          codeDim,
+          entropyLossWeight,
+          diversityGamma,
+          inverseTemperature,
+          nonFinitePolicy,
+          implementation);
     }
   }
 }

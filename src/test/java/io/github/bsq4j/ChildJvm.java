@@ -9,9 +9,9 @@ import java.util.List;
 import java.util.Map;
 
 /** A class's main method in a JVM of its own, for what can be had only once per process. */
-record ChildJvm(int status, String out, String err) {
+public record ChildJvm(int status, String out, String err) {
   /** Runs it to its end, with this JVM's class path. */
-  static ChildJvm run(Class<?> main, Map<String, String> environment, String... jvmOptions)
+  public static ChildJvm run(Class<?> main, Map<String, String> environment, String... jvmOptions)
       throws IOException, InterruptedException {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());

@@ -7,14 +7,12 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.bsq4j.internal.NativeCalls;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -28,11 +26,6 @@ class HostPathTest {
   private static final long[] INDICES = {0b101, 0b001};
 
   private final BinarySphericalQuantizer quantizer = BinarySphericalQuantizer.create(DIM);
-
-  @AfterEach
-  void nothingNativeIsLeft() {
-    assertEquals(0, NativeCalls.liveHandles());
-  }
 
   // What must come out, by hand
 
@@ -53,7 +46,7 @@ class HostPathTest {
   }
 
   @ParameterizedTest
-  @EnumSource
+  @EnumSource(names = {"FLOAT32", "FLOAT64"})
   void segmentsOfEveryKindGiveTheSame(DType dtype) {
     float[] x = TestData.floats(TestData.gaussian(3, 100 * DIM));
     try (Arena arena = Arena.ofConfined()) {
@@ -63,6 +56,7 @@ class HostPathTest {
         switch (dtype) {
           case FLOAT32 -> aligned.setAtIndex(ValueLayout.JAVA_FLOAT, i, x[i]);
           case FLOAT64 -> aligned.setAtIndex(ValueLayout.JAVA_DOUBLE, i, x[i]);
+          default -> throw new AssertionError(dtype);
         }
       }
       MemorySegment unaligned = arena.allocate(bytes + 1, 64).asSlice(1).copyFrom(aligned);
@@ -196,6 +190,44 @@ class HostPathTest {
     assertRefused(
         "x has 0 bytes, expected at least 12",
         () -> quantizer.encode(nothing, DType.FLOAT32, 1, nothing));
+  }
+
+  @ParameterizedTest
+  @EnumSource(
+      mode = EnumSource.Mode.EXCLUDE,
+      names = {"FLOAT32", "FLOAT64"})
+  void typesThatOnlyTensorsHave(DType dtype) {
+    MemorySegment x = MemorySegment.NULL;
+    for (Executable call :
+        new Executable[] {
+          () -> quantizer.encode(x, dtype, 0, x),
+          () -> quantizer.decode(x, 0, dtype, x),
+          () -> quantizer.forward(x, dtype, 0, x, x),
+          () -> quantizer.backward(x, dtype, 0, x, 0, x),
+          () -> quantizer.bitsToCodes(x, dtype, 0, x),
+          () -> quantizer.codesToIndices(x, dtype, 0, x)
+        }) {
+      assertRefused(
+          "dtype is " + dtype + ", expected FLOAT32 or FLOAT64 (use a Tensor for the others)",
+          call);
+    }
+  }
+
+  @Test
+  void operatorsAreForTensorsOnly() {
+    BinarySphericalQuantizer operators =
+        BinarySphericalQuantizer.create(
+            QuantizerOptions.builder(DIM).implementation(Implementation.OPERATORS).build());
+    for (Executable call :
+        new Executable[] {
+          () -> operators.encode(X),
+          () -> operators.decode(INDICES),
+          () -> operators.forward(X),
+          () -> operators.backward(X, X, 1),
+          () -> operators.codesToIndices(X)
+        }) {
+      assertEquals(BsqException.Code.UNSUPPORTED, assertThrows(BsqException.class, call).code());
+    }
   }
 
   @Test

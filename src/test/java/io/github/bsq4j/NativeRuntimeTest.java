@@ -3,12 +3,18 @@ package io.github.bsq4j;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -25,13 +31,25 @@ class NativeRuntimeTest {
     assertTrue(info.available());
     assertTrue(info.torchVersion().orElseThrow().matches("2\\.\\d+\\.\\d+"), info::toString);
     assertTrue(Files.isRegularFile(info.library().orElseThrow()));
-    assertEquals("CPU kernels (baseline)", info.cpuImplementation().orElseThrow());
+    assertEquals(
+        new NativeRuntime.DeviceInfo(Device.CPU, "CPU kernels (baseline)"),
+        info.devices().getFirst());
+    for (NativeRuntime.DeviceInfo device : info.devices()) {
+      assertEquals(Optional.empty(), device.device().problem());
+    }
     assertTrue(info.threads().orElseThrow() >= 1);
     assertEquals("enabled for ALL-UNNAMED", info.nativeAccess());
     assertTrue(info.failure().isEmpty());
     String report = NativeRuntime.diagnose();
     for (String expected :
-        List.of(info.libtorch().orElseThrow().toString(), info.torchVersion().orElseThrow())) {
+        List.of(
+            info.libtorch().orElseThrow().toString(),
+            info.torchVersion().orElseThrow(),
+            "CPU               CPU kernels (baseline)",
+            Device.cuda(0)
+                .problem()
+                .map(problem -> "CUDA              not available: " + problem)
+                .orElse("CUDA 0            "))) {
       assertTrue(report.contains(expected), report);
     }
   }
@@ -72,14 +90,83 @@ class NativeRuntimeTest {
 
   @Test
   void aLibTorchWithoutOneOfItsFiles() throws Exception {
-    Path lib = Files.createDirectories(folder.resolve("lib"));
-    Path torch = NativeRuntime.info().libtorch().orElseThrow().toRealPath();
-    Files.copy(torch.resolve("lib/libtorch_cpu.so"), lib.resolve("libtorch_cpu.so"));
+    libTorchWithout("libc10.so");
     // The dynamic linker's own words come through.
     assertFailure(
-        "cannot open shared object file: No such file or directory",
+        "libc10.so: cannot open shared object file: No such file or directory",
         Map.of(),
         "-Dlibtorch=" + folder);
+  }
+
+  /** libgomp comes with PyTorch's builds; a machine with GCC has one that serves as well. */
+  @Test
+  void aLibTorchWithoutLibgomp() throws Exception {
+    libTorchWithout("libgomp");
+    ChildJvm child = ChildJvm.run(Failing.class, Map.of(), NATIVE_ACCESS, "-Dlibtorch=" + folder);
+    if (child.out().startsWith("available         yes")) {
+      assertTrue(child.err().contains("it loaded"), child::err);
+    } else {
+      assertFailure(
+          "libgomp.so.1: cannot open shared object file: No such file or directory",
+          Map.of(),
+          "-Dlibtorch=" + folder);
+    }
+  }
+
+  @Test
+  void aLibTorchWithABrokenFile() throws Exception {
+    for (Path file : libTorchWithout()) {
+      byte[] begin;
+      try (InputStream in = Files.newInputStream(file)) {
+        begin = in.readNBytes(100_000);
+      }
+      Path hidden = Files.move(file, file.resolveSibling("hidden"));
+      Files.write(file, begin);
+      assertFailure(file + " is truncated: it has 100000 bytes", Map.of(), "-Dlibtorch=" + folder);
+      begin[18] = (byte) 183; // ARM
+      Files.write(file, begin);
+      assertFailure(
+          file + " is made for aarch64, but this JVM runs on ", Map.of(), "-Dlibtorch=" + folder);
+      Files.move(hidden, file, StandardCopyOption.REPLACE_EXISTING);
+    }
+  }
+
+  @Test
+  void aLibTorchWithAFileOfAnother() throws Exception {
+    libTorchWithout("libc10.so");
+    compile("int nothing_of_c10;", folder.resolve("lib/libc10.so"));
+    assertFailure(
+        folder.resolve("lib/libtorch_cpu.so") + ": undefined symbol: ",
+        Map.of(),
+        "-Dlibtorch=" + folder);
+  }
+
+  /**
+   * This LibTorch in the folder, without the files whose names begin so. Hard links where they can
+   * be, since the loader resolves symbolic ones, and a copy takes 400 MB.
+   */
+  private List<Path> libTorchWithout(String... names) throws IOException {
+    Path lib = Files.createDirectories(folder.resolve("lib"));
+    Path torch = NativeRuntime.info().libtorch().orElseThrow().toRealPath();
+    List<Path> files = new ArrayList<>();
+    for (String pattern :
+        List.of("libgomp*.so*", "libopenblas*.so*", "libc10.so", "libtorch_cpu.so")) {
+      try (DirectoryStream<Path> matches =
+          Files.newDirectoryStream(torch.resolve("lib"), pattern)) {
+        for (Path file : matches) {
+          Path link = lib.resolve(file.getFileName());
+          if (Stream.of(names).noneMatch(file.getFileName().toString()::startsWith)) {
+            try {
+              Files.createLink(link, file.toRealPath());
+            } catch (IOException | UnsupportedOperationException e) {
+              Files.copy(file, link);
+            }
+            files.add(link);
+          }
+        }
+      }
+    }
+    return files;
   }
 
   @Test
@@ -113,6 +200,21 @@ class NativeRuntimeTest {
         "-Dbsq4j.library=" + broken);
   }
 
+  /** Of the right size, but not all there: an interrupted download into a file of that size. */
+  @Test
+  void aLibbsqWhoseTailIsMissing() throws Exception {
+    byte[] whole = Files.readAllBytes(NativeRuntime.info().library().orElseThrow());
+    Path broken = folder.resolve("libbsq.so");
+    for (int size : new int[] {5000, whole.length / 2}) {
+      Files.write(broken, Arrays.copyOf(Arrays.copyOf(whole, size), whole.length));
+      assertFailure(
+          broken + " is incomplete: its end is missing, there are zeros instead",
+          Map.of(),
+          libtorch(),
+          "-Dbsq4j.library=" + broken);
+    }
+  }
+
   @Test
   void aLibTorchThatIsTooOld() throws Exception {
     Path lib = Files.createDirectories(folder.resolve("lib"));
@@ -132,7 +234,7 @@ class NativeRuntimeTest {
     Path other = folder.resolve("libbsq.so");
     compile("int bsq_abi_version(void) { return 99; }", other);
     assertFailure(
-        other + " has ABI version 99, but this version of bsq4j needs 1",
+        other + " has ABI version 99, but this version of bsq4j needs 2",
         Map.of(),
         libtorch(),
         "-Dbsq4j.library=" + other);

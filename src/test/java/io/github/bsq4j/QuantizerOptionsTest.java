@@ -11,7 +11,8 @@ class QuantizerOptionsTest {
   @Test
   void defaultsAreTheReferences() {
     assertEquals(
-        new QuantizerOptions(13, 0.1, 1, 100, NonFinitePolicy.REFUSE), QuantizerOptions.of(13));
+        new QuantizerOptions(13, 0.1, 1, 100, NonFinitePolicy.REFUSE, Implementation.AUTOMATIC),
+        QuantizerOptions.of(13));
   }
 
   @Test
@@ -22,8 +23,11 @@ class QuantizerOptionsTest {
             .diversityGamma(0)
             .inverseTemperature(5)
             .nonFinitePolicy(NonFinitePolicy.PROPAGATE)
+            .implementation(Implementation.OPERATORS)
             .build();
-    assertEquals(new QuantizerOptions(7, -2, 0, 5, NonFinitePolicy.PROPAGATE), options);
+    assertEquals(
+        new QuantizerOptions(7, -2, 0, 5, NonFinitePolicy.PROPAGATE, Implementation.OPERATORS),
+        options);
     assertEquals(options, options.toBuilder().build());
   }
 

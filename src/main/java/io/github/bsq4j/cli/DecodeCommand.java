@@ -26,6 +26,20 @@ import picocli.CommandLine.Parameters;
     header = "Turn the code indices of a .npy file into vectors.",
     customSynopsis = "bsq decode [OPTIONS] CODES.npy --code-dim=N -o OUT.npy")
 final class DecodeCommand implements Callable<Integer> {
+  /** A type that vectors are computed in, and as which they are written. */
+  private enum VectorType {
+    FLOAT32(DType.FLOAT32, NpyType.FLOAT32),
+    FLOAT64(DType.FLOAT64, NpyType.FLOAT64);
+
+    private final DType dtype;
+    private final NpyType npyType;
+
+    VectorType(DType dtype, NpyType npyType) {
+      this.dtype = dtype;
+      this.npyType = npyType;
+    }
+  }
+
   @Parameters(
       paramLabel = "CODES.npy",
       description = "Code indices [...] of any integer type, from 0 to 2^code_dim - 1.")
@@ -52,7 +66,7 @@ final class DecodeCommand implements Callable<Integer> {
       paramLabel = "TYPE",
       defaultValue = "float32",
       description = "float32 or float64 (default: ${DEFAULT-VALUE}).")
-  private DType dtype;
+  private VectorType type;
 
   @Mixin private Output out;
 
@@ -66,10 +80,11 @@ final class DecodeCommand implements Callable<Integer> {
       MemorySegment indices = npy.toInt64(arena);
       long rows = npy.elementCount();
       BinarySphericalQuantizer quantizer = BinarySphericalQuantizer.create(options);
-      MemorySegment vectors = arena.allocate(dtype.layout(), Math.multiplyExact(rows, codeDim));
+      MemorySegment vectors =
+          arena.allocate(type.dtype.layout(), Math.multiplyExact(rows, codeDim));
       long start = System.nanoTime();
       try {
-        quantizer.decode(indices, rows, dtype, vectors);
+        quantizer.decode(indices, rows, type.dtype, vectors);
       } catch (BsqException e) {
         if (e.code() == BsqException.Code.INVALID_ARGUMENT) {
           throw new InputException(input + ": " + e.getMessage());
@@ -79,8 +94,7 @@ final class DecodeCommand implements Callable<Integer> {
       double seconds = (System.nanoTime() - start) * 1e-9;
       long[] shape = Arrays.copyOf(npy.shape(), npy.shape().length + 1);
       shape[shape.length - 1] = codeDim;
-      NpyWriter.write(
-          file, dtype == DType.FLOAT64 ? NpyType.FLOAT64 : NpyType.FLOAT32, shape, vectors);
+      NpyWriter.write(file, type.npyType, shape, vectors);
       file.commit();
       report(rows, seconds);
     }

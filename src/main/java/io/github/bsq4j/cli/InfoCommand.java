@@ -1,5 +1,6 @@
 package io.github.bsq4j.cli;
 
+import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
 import io.github.bsq4j.NativeRuntime;
 import java.util.concurrent.Callable;
@@ -9,7 +10,8 @@ import picocli.CommandLine.Mixin;
 /** What the command runs on, also where loading failed. */
 @Command(
     name = "info",
-    header = "Show LibTorch, the implementations in use, threads and Java; or what is missing.",
+    header =
+        "Show LibTorch, the devices and what computes there, threads, Java; or what is missing.",
     description = "Also works where LibTorch could not be loaded, and says why.",
     customSynopsis = "bsq info [OPTIONS]")
 final class InfoCommand implements Callable<Integer> {
@@ -27,9 +29,14 @@ final class InfoCommand implements Callable<Integer> {
     json.addProperty("libtorch_source", info.libtorchSource().orElse(null));
     json.addProperty("torch_version", info.torchVersion().orElse(null));
     json.addProperty("library", info.library().map(Object::toString).orElse(null));
-    JsonObject implementations = new JsonObject();
-    info.cpuImplementation().ifPresent(name -> implementations.addProperty("cpu", name));
-    json.add("implementations", implementations);
+    JsonArray devices = new JsonArray();
+    for (NativeRuntime.DeviceInfo usable : info.devices()) {
+      JsonObject device = new JsonObject();
+      device.addProperty("device", usable.device().toString());
+      device.addProperty("implementation", usable.implementation());
+      devices.add(device);
+    }
+    json.add("devices", devices);
     json.addProperty("threads", info.threads().isPresent() ? info.threads().getAsInt() : null);
     json.addProperty("java", info.java());
     json.addProperty("native_access", info.nativeAccess());

@@ -6,6 +6,7 @@ import io.github.bsq4j.BsqException;
 import io.github.bsq4j.io.Messages;
 import io.github.bsq4j.parity.GoldenCase;
 import io.github.bsq4j.parity.GoldenCase.Comparison;
+import io.github.bsq4j.parity.QuantizerPath;
 import java.nio.file.FileSystemException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -16,6 +17,7 @@ import java.util.Set;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 /** The parity kit: golden cases written by the reference, against this machine's quantizer. */
@@ -28,6 +30,19 @@ import picocli.CommandLine.Parameters;
             + " case passes if all are at most 1. For indices it shows how many differ.",
     customSynopsis = "bsq verify [OPTIONS] FILE.safetensors...")
 final class VerifyCommand implements Callable<Integer> {
+  private enum PathName {
+    HOST(QuantizerPath.HOST),
+    TENSOR(QuantizerPath.TENSOR),
+    OPERATORS(QuantizerPath.OPERATORS);
+
+    @SuppressWarnings("ImmutableEnumChecker") // all paths are immutable
+    private final QuantizerPath path;
+
+    PathName(QuantizerPath path) {
+      this.path = path;
+    }
+  }
+
   private record Unreadable(Path file, String problem) {}
 
   private record Result(String name, List<Comparison> comparisons) {
@@ -47,6 +62,16 @@ final class VerifyCommand implements Callable<Integer> {
   @Parameters(paramLabel = "FILE.safetensors", arity = "1..*", description = "Golden cases.")
   private List<Path> files;
 
+  @Option(
+      names = "--path",
+      paramLabel = "PATH",
+      defaultValue = "host",
+      description =
+          "What to check: host (CPU memory, for float32 and float64), tensor (the kernels on"
+              + " tensors) or operators (LibTorch's operators on tensors). Default:"
+              + " ${DEFAULT-VALUE}.")
+  private PathName path;
+
   @Mixin private Output out;
 
   @Override
@@ -55,7 +80,13 @@ final class VerifyCommand implements Callable<Integer> {
     List<Unreadable> unreadable = new ArrayList<>();
     for (Path file : files) {
       try {
-        results.add(new Result(name(file), GoldenCase.read(file).compare()));
+        GoldenCase golden = GoldenCase.read(file);
+        if (path.path.serves(golden.dtype())) {
+          results.add(new Result(name(file), golden.compare(path.path)));
+        } else {
+          String problem = file + ": x is " + golden.dtype() + "; use --path tensor or operators";
+          unreadable.add(new Unreadable(file, problem));
+        }
       } catch (FileSystemException e) {
         unreadable.add(new Unreadable(file, e.getMessage()));
       } catch (BsqException e) {
@@ -130,7 +161,7 @@ final class VerifyCommand implements Callable<Integer> {
     return text + " ".repeat(Math.max(0, width - text.length()));
   }
 
-  private static JsonObject json(List<Result> results, long failed, List<Unreadable> unreadable) {
+  private JsonObject json(List<Result> results, long failed, List<Unreadable> unreadable) {
     JsonArray cases = new JsonArray();
     for (Result result : results) {
       JsonObject errors = new JsonObject();
@@ -151,6 +182,7 @@ final class VerifyCommand implements Callable<Integer> {
       problems.add(object);
     }
     JsonObject json = new JsonObject();
+    json.addProperty("path", path.path.toString());
     json.add("cases", cases);
     json.addProperty("failed", failed);
     json.add("unreadable", problems);

@@ -54,13 +54,35 @@ public final class HostBuffers implements AutoCloseable {
   }
 
   /**
+   * The first {@code byteSize} bytes of a segment of any kind.
+   *
+   * @throws IllegalArgumentException if it is too short, or an array of another type
+   */
+  public static MemorySegment elements(
+      String name, MemorySegment segment, long byteSize, ValueLayout layout) {
+    requireNonNull(segment, name);
+    // Whoever passes an array of numbers means those numbers; bytes may be anything.
+    Class<?> array = segment.heapBase().map(Object::getClass).orElse(null);
+    Class<?> expected = layout.carrier().arrayType();
+    if (array != null && array != byte[].class && array != expected) {
+      throw new IllegalArgumentException(
+          name + " is a " + array.getSimpleName() + ", expected a " + expected.getSimpleName());
+    }
+    if (segment.byteSize() < byteSize) {
+      throw new IllegalArgumentException(
+          name + " has " + segment.byteSize() + " bytes, expected at least " + byteSize);
+    }
+    return segment.asSlice(0, byteSize);
+  }
+
+  /**
    * The first {@code byteSize} bytes of an input, in native memory.
    *
    * @throws IllegalArgumentException if it is too short, or an array of another type
    */
   public MemorySegment input(
       String name, MemorySegment segment, long byteSize, ValueLayout layout) {
-    MemorySegment needed = checked(name, segment, byteSize, layout);
+    MemorySegment needed = elements(name, segment, byteSize, layout);
     remember(name, needed);
     return isDirect(needed, layout)
         ? needed
@@ -81,7 +103,7 @@ public final class HostBuffers implements AutoCloseable {
    */
   public MemorySegment output(
       String name, MemorySegment segment, long byteSize, ValueLayout layout) {
-    MemorySegment needed = checked(name, segment, byteSize, layout);
+    MemorySegment needed = elements(name, segment, byteSize, layout);
     if (segment.isReadOnly()) { // the native side would not notice
       throw new IllegalArgumentException(name + " is read-only");
     }
@@ -142,22 +164,5 @@ public final class HostBuffers implements AutoCloseable {
 
   private static boolean isDirect(MemorySegment segment, ValueLayout layout) {
     return segment.isNative() && segment.address() % layout.byteSize() == 0;
-  }
-
-  private static MemorySegment checked(
-      String name, MemorySegment segment, long byteSize, ValueLayout layout) {
-    requireNonNull(segment, name);
-    // Whoever passes an array of numbers means those numbers; bytes may be anything.
-    Class<?> array = segment.heapBase().map(Object::getClass).orElse(null);
-    Class<?> expected = layout.carrier().arrayType();
-    if (array != null && array != byte[].class && array != expected) {
-      throw new IllegalArgumentException(
-          name + " is a " + array.getSimpleName() + ", expected a " + expected.getSimpleName());
-    }
-    if (segment.byteSize() < byteSize) {
-      throw new IllegalArgumentException(
-          name + " has " + segment.byteSize() + " bytes, expected at least " + byteSize);
-    }
-    return segment.asSlice(0, byteSize);
   }
 }

@@ -21,9 +21,17 @@ record LibTorch(Path folder, String source) {
 
   static final String OLDEST_VERSION = "2.10";
 
-  // In the order in which they need each other. Those before libc10 come with some builds only.
+  // In the order in which they need each other. Those before libc10 come with some builds only, and
+  // those after libtorch_cpu with CUDA builds.
   private static final List<String> LIBRARIES =
-      List.of("libgomp*.so*", "libopenblas*.so*", "libc10.so", "libtorch_cpu.so");
+      List.of(
+          "libgomp*.so*",
+          "libopenblas*.so*",
+          "libc10.so",
+          "libtorch_cpu.so",
+          "libcudart*.so*",
+          "libc10_cuda.so",
+          "libtorch_cuda.so");
 
   /**
    * Finds the folder.

@@ -2,6 +2,8 @@ package io.github.bsq4j.internal;
 
 import io.github.bsq4j.BsqException;
 import io.github.bsq4j.DType;
+import io.github.bsq4j.Device;
+import io.github.bsq4j.Implementation;
 import io.github.bsq4j.Losses;
 import io.github.bsq4j.NonFinitePolicy;
 import io.github.bsq4j.QuantizerOptions;
@@ -10,12 +12,14 @@ import io.github.bsq4j.internal.ffi.bsq_losses;
 import io.github.bsq4j.internal.ffi.bsq_options;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.function.ToIntFunction;
+import java.util.function.UnaryOperator;
 
 /**
- * The functions of {@code bsq.h} in Java's types: the only class that uses the generated bindings.
- * {@link NativeLibrary} must have loaded the library before the first call. Segments must be in
- * native memory, of the right size, and, for outputs, writable: {@link HostBuffers} sees to it.
- * Shapes are those of the header.
+ * The functions of {@code bsq.h} in Java's types, but for the tensors, which {@link NativeTensors}
+ * has: these two are the only classes that use the generated bindings. {@link NativeLibrary} must
+ * have loaded the library before the first call. Segments must be in native memory, of the right
+ * size, and, for outputs, writable: {@link HostBuffers} sees to it. Shapes are those of the header.
  */
 public final class NativeCalls {
   private NativeCalls() {}
@@ -48,8 +52,11 @@ public final class NativeCalls {
         options.nonFinitePolicy() == NonFinitePolicy.PROPAGATE
             ? Bsq.BSQ_NON_FINITE_PROPAGATE()
             : Bsq.BSQ_NON_FINITE_REFUSE());
+    bsq_options.implementation(struct, code(options.implementation()));
     return struct;
   }
+
+  // The host path
 
   public static void encode(
       MemorySegment options, DType dtype, long rows, MemorySegment x, MemorySegment indices) {
@@ -82,26 +89,19 @@ public final class NativeCalls {
       MemorySegment x,
       MemorySegment quantized,
       MemorySegment indices) {
-    try (Arena arena = Arena.ofConfined()) {
-      MemorySegment losses = bsq_losses.allocate(arena);
-      bsq_losses.struct_size(losses, bsq_losses.sizeof());
-      check(
-          Bsq.bsq_host_forward(
-              options,
-              code(dtype),
-              rows,
-              x,
-              x.byteSize(),
-              quantized,
-              quantized.byteSize(),
-              indices,
-              indices.byteSize(),
-              losses));
-      return new Losses(
-          bsq_losses.aux_loss(losses),
-          bsq_losses.per_sample_entropy(losses),
-          bsq_losses.codebook_entropy(losses));
-    }
+    return losses(
+        losses ->
+            Bsq.bsq_host_forward(
+                options,
+                code(dtype),
+                rows,
+                x,
+                x.byteSize(),
+                quantized,
+                quantized.byteSize(),
+                indices,
+                indices.byteSize(),
+                losses));
   }
 
   public static void backward(
@@ -139,6 +139,8 @@ public final class NativeCalls {
             options, code(dtype), rows, codes, codes.byteSize(), indices, indices.byteSize()));
   }
 
+  // What the process runs on
+
   /** The version of LibTorch in this process, as "2.13.0". */
   public static String torchVersion() {
     return NativeLibrary.versionName(Bsq.bsq_torch_version());
@@ -149,31 +151,105 @@ public final class NativeCalls {
     return Bsq.bsq_num_threads();
   }
 
-  /** The name of what serves CPU memory. */
-  public static String cpuImplementation() {
-    return Bsq.bsq_cpu_implementation().getString(0);
+  /** How many devices of this type there are that can be used. */
+  public static int deviceCount(Device.Type type) {
+    return Bsq.bsq_device_count(code(type));
+  }
+
+  /**
+   * Makes sure that a device can be used.
+   *
+   * @throws BsqException if it cannot; the message says what is missing
+   */
+  public static void checkDevice(Device device) {
+    check(Bsq.bsq_device_check(code(device.type()), device.index()));
+  }
+
+  /** The name of what computes on devices of this type by itself. */
+  public static String deviceImplementation(Device.Type type) {
+    return Bsq.bsq_device_implementation(code(type)).getString(0);
   }
 
   /** How many native objects are alive that Java owns. For tests. */
   public static long liveHandles() {
+    NativeLibrary.require();
     return Bsq.bsq_debug_live_handles();
   }
 
-  private static int code(DType dtype) {
+  // What both classes of calls need
+
+  static int code(DType dtype) {
     return switch (dtype) {
       case FLOAT32 -> Bsq.BSQ_FLOAT32();
       case FLOAT64 -> Bsq.BSQ_FLOAT64();
+      case FLOAT16 -> Bsq.BSQ_FLOAT16();
+      case BFLOAT16 -> Bsq.BSQ_BFLOAT16();
+      case INT64 -> Bsq.BSQ_INT64();
+      case INT32 -> Bsq.BSQ_INT32();
+      case UINT8 -> Bsq.BSQ_UINT8();
     };
   }
 
-  private static void check(MemorySegment status) {
+  static int code(Device.Type type) {
+    return switch (type) {
+      case CPU -> Bsq.BSQ_DEVICE_CPU();
+      case CUDA -> Bsq.BSQ_DEVICE_CUDA();
+    };
+  }
+
+  private static int code(Implementation implementation) {
+    return switch (implementation) {
+      case AUTOMATIC -> Bsq.BSQ_IMPLEMENTATION_AUTOMATIC();
+      case KERNELS -> Bsq.BSQ_IMPLEMENTATION_KERNELS();
+      case OPERATORS -> Bsq.BSQ_IMPLEMENTATION_OPERATORS();
+    };
+  }
+
+  static DType dtype(int code) {
+    return find(DType.values(), NativeCalls::code, code);
+  }
+
+  static Device.Type deviceType(int code) {
+    return find(Device.Type.values(), NativeCalls::code, code);
+  }
+
+  private static <E extends Enum<E>> E find(E[] values, ToIntFunction<E> code, int wanted) {
+    for (E value : values) {
+      if (code.applyAsInt(value) == wanted) {
+        return value;
+      }
+    }
+    throw new AssertionError("libbsq gave " + wanted + ", which bsq.h does not have");
+  }
+
+  /** The losses that a native call, which returns a status, stores in a {@code bsq_losses}. */
+  static Losses losses(UnaryOperator<MemorySegment> call) {
+    try (Arena scratch = Arena.ofConfined()) {
+      MemorySegment losses = bsq_losses.allocate(scratch);
+      bsq_losses.struct_size(losses, bsq_losses.sizeof());
+      check(call.apply(losses));
+      return new Losses(
+          bsq_losses.aux_loss(losses),
+          bsq_losses.per_sample_entropy(losses),
+          bsq_losses.codebook_entropy(losses));
+    }
+  }
+
+  /**
+   * Frees a status.
+   *
+   * @throws BsqException with its message, unless it is that of a success
+   */
+  static void check(MemorySegment status) {
     if (status.address() == 0) {
       return;
     }
-    int code = Bsq.bsq_status_code(status);
-    String message = Bsq.bsq_status_message(status).getString(0);
-    Bsq.bsq_status_free(status);
-    throw new BsqException(javaCode(code), message);
+    try {
+      throw new BsqException(
+          javaCode(Bsq.bsq_status_code(status)), Bsq.bsq_status_message(status).getString(0));
+    } finally {
+      Bsq.bsq_status_free(status);
+    }
   }
 
   private static BsqException.Code javaCode(int code) {

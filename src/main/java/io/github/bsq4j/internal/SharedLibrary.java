@@ -23,11 +23,16 @@ record SharedLibrary(Path file) {
   private static final byte DATA_LITTLE_ENDIAN = 1;
   private static final int MACHINE = 18;
   private static final int PROGRAM_HEADER_OFFSET = 32;
+  private static final int SECTION_HEADER_OFFSET = 40;
   private static final int PROGRAM_HEADER_SIZE = 54;
   private static final int PROGRAM_HEADER_COUNT = 56;
+  private static final int SECTION_HEADER_SIZE = 58;
+  private static final int SECTION_HEADER_COUNT = 60;
+  private static final int SECTION_TYPE = 4;
   private static final int SEGMENT_OFFSET = 8;
   private static final int SEGMENT_FILE_SIZE = 32;
   private static final int MIN_PROGRAM_HEADER_SIZE = 56;
+  private static final int MIN_SECTION_HEADER_SIZE = 64;
 
   private static final short MACHINE_X86_64 = 62;
   private static final short MACHINE_AARCH64 = 183;
@@ -74,6 +79,28 @@ record SharedLibrary(Path file) {
       if (offset < 0 || length < 0 || offset > fileSize || length > fileSize - offset) {
         throw truncated(fileSize);
       }
+    }
+    checkEnd(channel, header);
+  }
+
+  /**
+   * A copy that was interrupted can have its full length, with zeros for what did not come. The
+   * section headers, which linkers write last, are then missing; the dynamic linker needs none of
+   * them, and would crash on the rest.
+   */
+  private void checkEnd(FileChannel channel, ByteBuffer header) throws IOException {
+    long offset = header.getLong(SECTION_HEADER_OFFSET);
+    int size = Short.toUnsignedInt(header.getShort(SECTION_HEADER_SIZE));
+    int count = Short.toUnsignedInt(header.getShort(SECTION_HEADER_COUNT));
+    if (offset == 0 || count == 0) {
+      return; // none were written
+    }
+    if (size < MIN_SECTION_HEADER_SIZE) {
+      throw unfit("has a broken ELF header");
+    }
+    ByteBuffer last = read(channel, offset + (long) (count - 1) * size, size);
+    if (last.getInt(SECTION_TYPE) == 0) {
+      throw unfit("is incomplete: its end is missing, there are zeros instead");
     }
   }
 

@@ -1,16 +1,12 @@
 package io.github.bsq4j.parity;
 
-import io.github.bsq4j.BinarySphericalQuantizer;
 import io.github.bsq4j.DType;
-import io.github.bsq4j.Losses;
+import io.github.bsq4j.HostQuantization;
 import io.github.bsq4j.NonFinitePolicy;
 import io.github.bsq4j.QuantizerOptions;
 import io.github.bsq4j.io.MalformedFileException;
 import io.github.bsq4j.io.Messages;
 import io.github.bsq4j.io.SafetensorsFile;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.nio.file.FileSystemException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -19,17 +15,19 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.DoubleUnaryOperator;
+import java.util.function.IntToDoubleFunction;
+import java.util.stream.IntStream;
 
 /**
  * Inputs with the outputs and gradients that the reference gave for them, from a .safetensors file:
  * {@code x [..., D]}, {@code quantized [..., D]}, {@code indices [...]} (int64), {@code aux_loss
  * []}, and, where gradients are to be compared, {@code cotangent}, {@code grad_quant} and {@code
- * grad_aux}, all {@code [..., D]}, float32 or float64 as x. {@code per_sample_entropy []} and
- * {@code codebook_entropy []} may be there too; these three scalars may be float64 beside float32
- * tensors. The metadata hold {@code code_dim}, {@code inv_temperature}, {@code
- * entropy_loss_weight}, {@code diversity_gamma}, and may hold {@code non_finite = propagate} and
- * wider absolute tolerances, {@code aux_loss_absolute}, {@code entropy_absolute}, {@code
- * gradient_absolute}.
+ * grad_aux}, all {@code [..., D]} and of the type of x, which is float32, float64, float16 or
+ * bfloat16. {@code per_sample_entropy []} and {@code codebook_entropy []} may be there too. What is
+ * expected may be float64 whatever x is, so that it need not be rounded. The metadata hold {@code
+ * code_dim}, {@code inv_temperature}, {@code entropy_loss_weight}, {@code diversity_gamma}, and may
+ * hold {@code non_finite = propagate} and wider absolute tolerances, {@code aux_loss_absolute},
+ * {@code entropy_absolute}, {@code gradient_absolute}.
  */
 public final class GoldenCase {
   /**
@@ -44,28 +42,26 @@ public final class GoldenCase {
 
   private static final List<String> SCALARS =
       List.of("aux_loss", "per_sample_entropy", "codebook_entropy");
-  private static final List<String> GRADIENT_FIELDS =
-      List.of("cotangent", "grad_quant", "grad_aux");
 
   /** The norm below which the reference treats it as a constant. */
   private static final double MIN_NORM = 1e-12;
 
   private final QuantizerOptions options;
   private final DType dtype;
+  private final long[] shape;
   private final Tolerance tolerance;
-  private final int rows;
+  private final Rounding rounding;
   private final long[] indices;
 
-  /** The floating-point fields, as they are for the native calls, and as numbers. */
-  private final Map<String, MemorySegment> segments = new LinkedHashMap<>();
-
+  /** The floating-point fields. */
   private final Map<String, double[]> values = new LinkedHashMap<>();
 
   private GoldenCase(Path path, SafetensorsFile file) throws FileSystemException {
     options = options(path, file);
     dtype = dtype(path, file, "x");
     tolerance = tolerance(path, file, Tolerance.of(dtype));
-    long[] shape = file.shape("x");
+    rounding = Rounding.of(dtype);
+    shape = file.shape("x");
     int dim = options.codeDim();
     if (shape.length == 0 || shape[shape.length - 1] != dim) {
       throw new MalformedFileException(
@@ -73,19 +69,17 @@ public final class GoldenCase {
     }
     indices = file.longs("indices");
     requireShape(path, file, "indices", Arrays.copyOf(shape, shape.length - 1));
-    rows = indices.length;
 
-    read(path, file, "x", shape);
-    read(path, file, "quantized", shape);
+    values.put("x", Numbers.read(file.data("x"), dtype));
+    readExpected(path, file, "quantized", shape);
     if (file.names().contains("cotangent")) {
-      for (String name : GRADIENT_FIELDS) {
-        read(path, file, name, shape);
-      }
+      readCotangent(path, file);
+      readExpected(path, file, "grad_quant", shape);
+      readExpected(path, file, "grad_aux", shape);
     }
     for (String name : SCALARS) {
       if (name.equals("aux_loss") || file.names().contains(name)) {
-        requireShape(path, file, name, new long[0]);
-        values.put(name, numbers(file.data(name), dtype(path, file, name)));
+        readExpected(path, file, name);
       }
     }
   }
@@ -104,71 +98,63 @@ public final class GoldenCase {
     return options;
   }
 
-  /** Runs the case on this machine's quantizer, and compares every field that it holds. */
-  public List<Comparison> compare() {
-    BinarySphericalQuantizer quantizer = BinarySphericalQuantizer.create(options);
+  /** The type of x. */
+  public DType dtype() {
+    return dtype;
+  }
+
+  /**
+   * Runs the case through a path that serves {@link #dtype()}, and compares every field that it
+   * holds.
+   */
+  public List<Comparison> compare(QuantizerPath path) {
+    PathQuantizer quantizer = path.quantizer(options, dtype, shape);
+    double[] x = values.get("x");
+    int wrong = differing(quantizer.encode(x));
+    HostQuantization<double[]> result = quantizer.forward(x);
+    wrong += differing(result.indices());
+
     List<Comparison> comparisons = new ArrayList<>();
-    try (Arena arena = Arena.ofConfined()) {
-      MemorySegment x = segments.get("x");
-      MemorySegment indicesOut = arena.allocate(ValueLayout.JAVA_LONG, rows);
-      MemorySegment out = arena.allocate(dtype.layout(), (long) rows * options.codeDim());
-
-      quantizer.encode(x, dtype, rows, indicesOut);
-      int wrong = differing(indicesOut);
-      Losses losses = quantizer.forward(x, dtype, rows, out, indicesOut);
-      wrong += differing(indicesOut);
-      comparisons.add(new Comparison("indices", wrong, wrong == 0));
-      comparisons.add(
-          compare("quantized", numbers(out, dtype), (_, _) -> tolerance.quantizedAbsolute()));
-
-      addScalar(comparisons, "aux_loss", losses.auxLoss(), tolerance::auxLoss);
-      addScalar(comparisons, "per_sample_entropy", losses.perSampleEntropy(), tolerance::entropy);
-      addScalar(comparisons, "codebook_entropy", losses.codebookEntropy(), tolerance::entropy);
-
-      if (segments.containsKey("cotangent")) {
-        quantizer.backward(x, dtype, rows, segments.get("cotangent"), 0, out);
-        comparisons.add(compareGradient("grad_quant", numbers(out, dtype)));
-        quantizer.backward(x, dtype, rows, MemorySegment.NULL, 1, out);
-        comparisons.add(compareGradient("grad_aux", numbers(out, dtype)));
-      }
+    comparisons.add(new Comparison("indices", wrong, wrong == 0));
+    comparisons.add(compare("quantized", result.quantized(), _ -> tolerance.quantizedAbsolute()));
+    addScalar(comparisons, "aux_loss", result.auxLoss(), tolerance::auxLoss);
+    addScalar(comparisons, "per_sample_entropy", result.perSampleEntropy(), tolerance::entropy);
+    addScalar(comparisons, "codebook_entropy", result.codebookEntropy(), tolerance::entropy);
+    if (values.containsKey("cotangent")) {
+      double[] cotangent = values.get("cotangent");
+      comparisons.add(compareGradient("grad_quant", quantizer.backward(x, cotangent, 0)));
+      comparisons.add(compareGradient("grad_aux", quantizer.backward(x, 1)));
     }
     return comparisons;
   }
 
   // Comparing
 
-  /** How large the difference of element i from its expected value may be. */
-  private interface Allowed {
-    double error(int i, double expected);
-  }
-
-  private Comparison compare(String field, double[] actual, Allowed allowed) {
+  /** Compares what has the type of x; {@code allowed} says how far element i may be off. */
+  private Comparison compare(String field, double[] actual, IntToDoubleFunction allowed) {
     double[] expected = values.get(field);
     double largest = 0;
     for (int i = 0; i < expected.length; i++) {
-      boolean bothNan = Double.isNaN(expected[i]) && Double.isNaN(actual[i]);
-      if (!bothNan && expected[i] != actual[i]) {
-        double error = Math.abs(actual[i] - expected[i]) / allowed.error(i, expected[i]);
-        largest = Math.max(largest, Double.isNaN(error) ? Double.MAX_VALUE : error);
-      }
+      double error = rounding.fraction(actual[i], expected[i], allowed.applyAsDouble(i));
+      largest = Math.max(largest, error);
     }
-    largest = Math.min(largest, Double.MAX_VALUE);
     return new Comparison(field, largest, largest <= 1);
   }
 
   private void addScalar(
       List<Comparison> comparisons, String field, double actual, DoubleUnaryOperator allowed) {
     if (values.containsKey(field)) {
-      comparisons.add(
-          compare(field, new double[] {actual}, (_, expected) -> allowed.applyAsDouble(expected)));
+      double expected = values.get(field)[0];
+      double error = Rounding.NONE.fraction(actual, expected, allowed.applyAsDouble(expected));
+      comparisons.add(new Comparison(field, error, error <= 1));
     }
   }
 
   private Comparison compareGradient(String field, double[] actual) {
     int dim = options.codeDim();
     double[] expected = values.get(field);
-    double[] allowed = new double[rows];
-    for (int row = 0; row < rows; row++) {
+    double[] allowed = new double[indices.length];
+    for (int row = 0; row < allowed.length; row++) {
       double norm = norm(row);
       double largest = 0;
       for (int d = 0; d < dim; d++) {
@@ -176,7 +162,7 @@ public final class GoldenCase {
       }
       allowed[row] = tolerance.gradient(largest) / norm;
     }
-    return compare(field, actual, (i, _) -> allowed[i / dim]);
+    return compare(field, actual, i -> allowed[i / dim]);
   }
 
   private double norm(int row) {
@@ -187,14 +173,8 @@ public final class GoldenCase {
     return Math.max(norm, MIN_NORM);
   }
 
-  private int differing(MemorySegment actual) {
-    int count = 0;
-    for (int row = 0; row < rows; row++) {
-      if (actual.getAtIndex(ValueLayout.JAVA_LONG, row) != indices[row]) {
-        count++;
-      }
-    }
-    return count;
+  private int differing(long[] actual) {
+    return (int) IntStream.range(0, indices.length).filter(i -> actual[i] != indices[i]).count();
   }
 
   // Reading
@@ -266,16 +246,25 @@ public final class GoldenCase {
     return value;
   }
 
-  private void read(Path path, SafetensorsFile file, String name, long[] shape)
-      throws FileSystemException {
-    requireShape(path, file, name, shape);
-    DType found = dtype(path, file, name);
+  private void readCotangent(Path path, SafetensorsFile file) throws FileSystemException {
+    requireShape(path, file, "cotangent", shape);
+    DType found = dtype(path, file, "cotangent");
     if (found != dtype) {
       throw new MalformedFileException(
-          path, name + " is " + found + ", but x is " + dtype + "; expected the same type");
+          path, "cotangent is " + found + ", but x is " + dtype + "; expected the same type");
     }
-    segments.put(name, file.data(name));
-    values.put(name, numbers(file.data(name), dtype));
+    values.put("cotangent", Numbers.read(file.data("cotangent"), dtype));
+  }
+
+  private void readExpected(Path path, SafetensorsFile file, String name, long... expectedShape)
+      throws FileSystemException {
+    requireShape(path, file, name, expectedShape);
+    DType found = dtype(path, file, name);
+    if (found != dtype && found != DType.FLOAT64) {
+      throw new MalformedFileException(
+          path, name + " is " + found + ", but x is " + dtype + "; expected that or FLOAT64");
+    }
+    values.put(name, Numbers.read(file.data(name), found));
   }
 
   private static void requireShape(Path path, SafetensorsFile file, String name, long[] shape)
@@ -296,21 +285,11 @@ public final class GoldenCase {
     return switch (file.type(name)) {
       case F32 -> DType.FLOAT32;
       case F64 -> DType.FLOAT64;
+      case F16 -> DType.FLOAT16;
+      case BF16 -> DType.BFLOAT16;
       default ->
           throw new MalformedFileException(
-              path, name + " is of type " + file.type(name) + "; expected F32 or F64");
+              path, name + " is of type " + file.type(name) + "; expected F32, F64, F16 or BF16");
     };
-  }
-
-  private static double[] numbers(MemorySegment segment, DType dtype) {
-    double[] numbers = new double[Math.toIntExact(segment.byteSize() / dtype.byteSize())];
-    for (int i = 0; i < numbers.length; i++) {
-      numbers[i] =
-          switch (dtype) {
-            case FLOAT32 -> segment.getAtIndex(ValueLayout.JAVA_FLOAT, i);
-            case FLOAT64 -> segment.getAtIndex(ValueLayout.JAVA_DOUBLE, i);
-          };
-    }
-    return numbers;
   }
 }

@@ -7,7 +7,7 @@ import io.github.bsq4j.DType;
  * {@code scalarRelative · |v|}. Gradients are compared as gradients with respect to the unit
  * vector, since d/dx scales with 1/‖x‖: with n = max(‖row‖, 1e-12), {@code n · |Δ| ≤
  * gradientAbsolute + gradientRelative · (largest n · |gradient| in the row)}. Indices must be
- * equal.
+ * equal. Rounding to a 16-bit type comes on top: see {@link Rounding}.
  *
  * <p>The absolute terms of the defaults hold for the usual parameters. Where rounding alone exceeds
  * them, as it does at high inverse temperatures, a case carries its own; src/test/python/parity.py
@@ -29,8 +29,10 @@ record Tolerance(
 
   static Tolerance of(DType dtype) {
     return switch (dtype) {
-      case FLOAT32 -> FLOAT32;
+      case FLOAT32, FLOAT16, BFLOAT16 -> FLOAT32; // all computed in float32
       case FLOAT64 -> FLOAT64;
+      case INT64, INT32, UINT8 ->
+          throw new IllegalArgumentException(dtype + " is no floating-point type");
     };
   }
 

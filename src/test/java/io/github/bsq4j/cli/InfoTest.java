@@ -13,7 +13,8 @@ import org.junit.jupiter.api.io.TempDir;
 
 class InfoTest {
   private static final List<String> LABELS =
-      List.of("available", "LibTorch", "LibTorch version", "libbsq", "CPU", "threads", "Java");
+      List.of(
+          "available", "LibTorch", "LibTorch version", "libbsq", "CPU", "CUDA", "threads", "Java");
 
   @TempDir private Path folder;
 
@@ -36,7 +37,9 @@ class InfoTest {
     assertTrue(Path.of(json.get("libtorch").getAsString()).isAbsolute());
     assertTrue(json.get("torch_version").getAsString().matches("2\\.\\d+\\.\\d+"));
     assertTrue(json.get("library").getAsString().endsWith("libbsq.so"));
-    assertFalse(json.getAsJsonObject("implementations").get("cpu").getAsString().isBlank());
+    JsonObject cpu = json.getAsJsonArray("devices").get(0).getAsJsonObject();
+    assertEquals("cpu", cpu.get("device").getAsString());
+    assertFalse(cpu.get("implementation").getAsString().isBlank());
     assertTrue(json.get("threads").getAsInt() >= 1);
     assertTrue(json.get("java").getAsString().startsWith("25"));
     assertTrue(json.get("failure").isJsonNull());
@@ -54,6 +57,7 @@ class InfoTest {
     JsonObject json = Cli.runAlone(List.of("-Dlibtorch=" + none), "info", "--json").assertJson(0);
     assertFalse(json.get("available").getAsBoolean());
     assertTrue(json.get("torch_version").isJsonNull());
+    assertTrue(json.getAsJsonArray("devices").isEmpty());
     assertTrue(json.get("failure").getAsString().startsWith(reason), json::toString);
   }
 

@@ -22,6 +22,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class VerifyTest {
   private static final Path GOLDEN = Path.of("src/test/resources/golden");
@@ -44,11 +45,13 @@ class VerifyTest {
     assertEquals(Set.of(lines.getFirst().length() - 2), lengths(lines.subList(1, 16)));
   }
 
-  @Test
-  void jsonHasEveryCaseAndField() throws IOException {
+  @ParameterizedTest
+  @ValueSource(strings = {"host", "tensor", "operators"})
+  void jsonHasEveryCaseAndFieldOnEveryPath(String path) throws IOException {
     List<Path> files = TestData.goldens();
-    Cli.Result result = Cli.run(arguments(files, "--json"));
+    Cli.Result result = Cli.run(arguments(files, "--json", "--path", path));
     JsonObject json = result.assertJson(0);
+    assertEquals(path, json.get("path").getAsString());
     assertEquals(0, json.get("failed").getAsLong());
     assertEquals(0, json.getAsJsonArray("unreadable").size());
     assertEquals(files.size(), json.getAsJsonArray("cases").size());
@@ -154,6 +157,32 @@ class VerifyTest {
     assertEquals("0 passed, 0 failed, 1 could not be read\n", result.out());
   }
 
+  @Test
+  void aHalfPrecisionCaseNeedsTensors() throws Exception {
+    Path file = halfPrecision(1);
+    for (String path : List.of("tensor", "OPERATORS")) {
+      Cli.Result result = Cli.run("verify", "--path", path, file);
+      assertTrue(result.assertText().endsWith("\n1 passed, 0 failed\n"), result::toString);
+    }
+    Cli.Result result = Cli.run("verify", file, SMALL);
+    assertEquals(2, result.status());
+    assertTrue(result.out().endsWith("\n1 passed, 0 failed, 1 could not be read\n"));
+    assertEquals("bsq: " + file + ": x is FLOAT16; use --path tensor or operators\n", result.err());
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"tensor", "operators"})
+  void aWrongHalfPrecisionCaseFails(String path) throws Exception {
+    JsonObject json =
+        Cli.run("verify", "--path", path, halfPrecision(1.0005), "--json").assertJson(1);
+    JsonObject errors =
+        json.getAsJsonArray("cases").get(0).getAsJsonObject().getAsJsonObject("max_error");
+    // The next float16 after 1 is 1 + 1 / 1024, so 1 is right for what is at most half of that
+    // more.
+    assertEquals((0.0005 - 0x1p-11) / 1e-6, errors.get("quantized").getAsDouble(), 1e-6);
+    assertTrue(errors.get("aux_loss").getAsDouble() < 1e-3, errors::toString);
+  }
+
   /** What the quantizer refuses is the fault of the file, too. */
   @Test
   void aCaseWithNanInItsInput() throws Exception {
@@ -193,6 +222,7 @@ class VerifyTest {
   void wrongCommandLines() {
     Cli.run("verify").assertMisused("FILE.safetensors");
     Cli.run("verify", SMALL, "--tolerance=2").assertMisused("--tolerance=2");
+    Cli.run("verify", SMALL, "--path", "gpu").assertMisused("--path", "HOST, TENSOR, OPERATORS");
     String help = Cli.run("verify", "--help").assertText();
     assertTrue(help.contains("\nUsage: bsq verify [OPTIONS] FILE.safetensors...\n"), help);
     assertTrue(help.lines().allMatch(line -> line.length() <= 80), help);
@@ -217,6 +247,24 @@ class VerifyTest {
     int end = offsets.get(1).getAsInt();
     change.to(file.slice(8 + headerLength + begin, end - begin).order(ByteOrder.LITTLE_ENDIAN));
     return Files.write(folder.resolve("bad.safetensors"), bytes);
+  }
+
+  /** One component, 1 in float16, at an inverse temperature at which both entropies are ln 2. */
+  private Path halfPrecision(double quantized) throws IOException {
+    String header =
+        """
+        {"__metadata__": {"code_dim": "1", "inv_temperature": "0", "entropy_loss_weight": "0.1",
+         "diversity_gamma": "1"},
+         "quantized": {"dtype": "F64", "shape": [1, 1], "data_offsets": [0, 8]},
+         "indices": {"dtype": "I64", "shape": [1], "data_offsets": [8, 16]},
+         "aux_loss": {"dtype": "F64", "shape": [], "data_offsets": [16, 24]},
+         "x": {"dtype": "F16", "shape": [1, 1], "data_offsets": [24, 26]}}\
+        """;
+    ByteBuffer data = ByteBuffer.allocate(26).order(ByteOrder.LITTLE_ENDIAN);
+    data.putDouble(quantized).putLong(1).putDouble(0).putShort(Float.floatToFloat16(1));
+    Path file = folder.resolve("half.safetensors");
+    writeSafetensors(file, header, data.array());
+    return file;
   }
 
   /** A copy of a small golden with one more, or another, metadata entry. */

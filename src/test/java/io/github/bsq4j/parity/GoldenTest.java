@@ -9,11 +9,17 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.Parameter;
+import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** The cases that SpeechBrain's own module wrote. */
+/** The cases that SpeechBrain's own module wrote, on every path. */
+@ParameterizedClass
+@MethodSource("io.github.bsq4j.parity.Paths#allAndStrided")
 class GoldenTest {
+  @Parameter private QuantizerPath path;
+
   static List<Path> goldens() {
     return TestData.goldens();
   }
@@ -26,7 +32,7 @@ class GoldenTest {
   @ParameterizedTest
   @MethodSource("goldens")
   void equalsTheReference(Path file) throws IOException {
-    List<Comparison> comparisons = GoldenCase.read(file).compare();
+    List<Comparison> comparisons = GoldenCase.read(file).compare(path);
     assertEquals(
         List.of("indices", "quantized", "aux_loss", "grad_quant", "grad_aux"),
         comparisons.stream().map(Comparison::field).toList());

@@ -1,29 +1,39 @@
 package io.github.bsq4j.parity;
 
+import static java.util.stream.Collectors.toSet;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.abort;
 
+import io.github.bsq4j.DType;
 import io.github.bsq4j.TestData;
 import io.github.bsq4j.parity.GoldenCase.Comparison;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Set;
+import java.util.SortedMap;
+import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * Random cases, made anew by PyTorch in every run: shapes, types, temperatures, weights,
- * distributions. A failure names the run's seed; {@code -Dbsq4j.seed=N} runs its cases again.
+ * distributions; each on every path that serves its type. A failure names the run's seed; {@code
+ * -Dbsq4j.seed=N} runs its cases again.
  */
 class LivePyTorchTest {
-  private static final int CASES = 60;
-  private static final int NON_FINITE_CASES = 10;
+  private static final int CASES = 80;
+  private static final int NON_FINITE_CASES = 12;
   private static final long SEED =
       Long.getLong("bsq4j.seed", System.currentTimeMillis() % 1_000_000);
+
+  @TempDir private static Path folder;
 
   private Python python;
 
@@ -45,33 +55,52 @@ class LivePyTorchTest {
     python.run("check_dense_bsq.py", goldens);
   }
 
-  @Test
-  void randomCasesEqualTheDenseModule(@TempDir Path folder) throws Exception {
-    compare(folder, CASES);
+  @ParameterizedTest
+  @MethodSource("io.github.bsq4j.parity.Paths#allAndStrided")
+  void randomCasesEqualTheDenseModule(QuantizerPath path) throws Exception {
+    compare(path, cases("finite", CASES));
   }
 
-  @Test
-  void nonFiniteRowsPropagateAsInTheDenseModule(@TempDir Path folder) throws Exception {
-    compare(folder, NON_FINITE_CASES, "--non-finite");
+  @ParameterizedTest
+  @MethodSource("io.github.bsq4j.parity.Paths#allAndStrided")
+  void nonFiniteRowsPropagateAsInTheDenseModule(QuantizerPath path) throws Exception {
+    compare(path, cases("non-finite", NON_FINITE_CASES, "--non-finite"));
   }
 
-  private void compare(Path folder, int count, String... options) throws Exception {
-    Stream<String> arguments =
-        Stream.of("--seed", "" + SEED, "--count", "" + count, "--out", folder.toString());
-    python.run(
-        "make_cases.py", Stream.concat(arguments, Stream.of(options)).toArray(String[]::new));
-    try (Stream<Path> files = Files.list(folder)) {
-      List<Path> cases = files.sorted().toList();
-      assertEquals(count, cases.size());
-      for (Path file : cases) {
-        GoldenCase golden = GoldenCase.read(file);
-        List<Comparison> comparisons = golden.compare();
-        assertTrue(
-            comparisons.stream().allMatch(Comparison::passed),
-            () ->
-                "seed %d, %s, %s: %s"
-                    .formatted(SEED, file.getFileName(), golden.quantizerOptions(), comparisons));
+  /** The same cases for all paths; some of each type. */
+  private SortedMap<Path, GoldenCase> cases(String name, int count, String... options)
+      throws Exception {
+    Path out = folder.resolve(name);
+    if (!Files.exists(out)) {
+      Stream<String> arguments =
+          Stream.of("--seed", "" + SEED, "--count", "" + count, "--out", out.toString());
+      python.run(
+          "make_cases.py", Stream.concat(arguments, Stream.of(options)).toArray(String[]::new));
+    }
+    SortedMap<Path, GoldenCase> cases = new TreeMap<>();
+    try (Stream<Path> files = Files.list(out)) {
+      for (Path file : files.toList()) {
+        cases.put(file.getFileName(), GoldenCase.read(file));
       }
     }
+    assertEquals(count, cases.size());
+    assertEquals(
+        Set.of(DType.FLOAT32, DType.FLOAT64, DType.FLOAT16, DType.BFLOAT16),
+        cases.values().stream().map(GoldenCase::dtype).collect(toSet()));
+    return cases;
+  }
+
+  private static void compare(QuantizerPath path, SortedMap<Path, GoldenCase> cases) {
+    cases.forEach(
+        (file, golden) -> {
+          if (path.serves(golden.dtype())) {
+            List<Comparison> comparisons = golden.compare(path);
+            assertTrue(
+                comparisons.stream().allMatch(Comparison::passed),
+                () ->
+                    "seed %d, %s, %s, %s: %s"
+                        .formatted(SEED, file, path, golden.quantizerOptions(), comparisons));
+          }
+        });
   }
 }

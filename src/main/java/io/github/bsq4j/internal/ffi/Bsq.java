@@ -23,10 +23,10 @@ public class Bsq extends Bsq$shared {
     static final SymbolLookup SYMBOL_LOOKUP = SymbolLookup.loaderLookup()
             .or(Linker.nativeLinker().defaultLookup());
 
-    private static final int BSQ_ABI_VERSION = (int)1L;
+    private static final int BSQ_ABI_VERSION = (int)2L;
     /**
      * {@snippet lang=c :
-     * #define BSQ_ABI_VERSION 1
+     * #define BSQ_ABI_VERSION 2
      * }
      */
     public static int BSQ_ABI_VERSION() {
@@ -86,6 +86,24 @@ public class Bsq extends Bsq$shared {
     public static int BSQ_INTERNAL() {
         return BSQ_INTERNAL;
     }
+    private static final int BSQ_DEVICE_CPU = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_DEVICE_CPU 1
+     * }
+     */
+    public static int BSQ_DEVICE_CPU() {
+        return BSQ_DEVICE_CPU;
+    }
+    private static final int BSQ_DEVICE_CUDA = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_DEVICE_CUDA 2
+     * }
+     */
+    public static int BSQ_DEVICE_CUDA() {
+        return BSQ_DEVICE_CUDA;
+    }
     private static final int BSQ_FLOAT32 = (int)1L;
     /**
      * {@snippet lang=c :
@@ -104,6 +122,51 @@ public class Bsq extends Bsq$shared {
     public static int BSQ_FLOAT64() {
         return BSQ_FLOAT64;
     }
+    private static final int BSQ_FLOAT16 = (int)3L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_FLOAT16 3
+     * }
+     */
+    public static int BSQ_FLOAT16() {
+        return BSQ_FLOAT16;
+    }
+    private static final int BSQ_BFLOAT16 = (int)4L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_BFLOAT16 4
+     * }
+     */
+    public static int BSQ_BFLOAT16() {
+        return BSQ_BFLOAT16;
+    }
+    private static final int BSQ_INT64 = (int)5L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_INT64 5
+     * }
+     */
+    public static int BSQ_INT64() {
+        return BSQ_INT64;
+    }
+    private static final int BSQ_INT32 = (int)6L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_INT32 6
+     * }
+     */
+    public static int BSQ_INT32() {
+        return BSQ_INT32;
+    }
+    private static final int BSQ_UINT8 = (int)7L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_UINT8 7
+     * }
+     */
+    public static int BSQ_UINT8() {
+        return BSQ_UINT8;
+    }
     private static final int BSQ_NON_FINITE_REFUSE = (int)0L;
     /**
      * {@snippet lang=c :
@@ -121,6 +184,42 @@ public class Bsq extends Bsq$shared {
      */
     public static int BSQ_NON_FINITE_PROPAGATE() {
         return BSQ_NON_FINITE_PROPAGATE;
+    }
+    private static final int BSQ_IMPLEMENTATION_AUTOMATIC = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_IMPLEMENTATION_AUTOMATIC 0
+     * }
+     */
+    public static int BSQ_IMPLEMENTATION_AUTOMATIC() {
+        return BSQ_IMPLEMENTATION_AUTOMATIC;
+    }
+    private static final int BSQ_IMPLEMENTATION_KERNELS = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_IMPLEMENTATION_KERNELS 1
+     * }
+     */
+    public static int BSQ_IMPLEMENTATION_KERNELS() {
+        return BSQ_IMPLEMENTATION_KERNELS;
+    }
+    private static final int BSQ_IMPLEMENTATION_OPERATORS = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_IMPLEMENTATION_OPERATORS 2
+     * }
+     */
+    public static int BSQ_IMPLEMENTATION_OPERATORS() {
+        return BSQ_IMPLEMENTATION_OPERATORS;
+    }
+    private static final int BSQ_MAX_RANK = (int)64L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_MAX_RANK 64
+     * }
+     */
+    public static int BSQ_MAX_RANK() {
+        return BSQ_MAX_RANK;
     }
 
     private static class bsq_abi_version {
@@ -290,64 +389,6 @@ public class Bsq extends Bsq$shared {
                 traceDowncall("bsq_num_threads");
             }
             return (int)mh$.invokeExact();
-        } catch (Error | RuntimeException ex) {
-           throw ex;
-        } catch (Throwable ex$) {
-           throw new AssertionError("should not reach here", ex$);
-        }
-    }
-
-    private static class bsq_cpu_implementation {
-        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
-            Bsq.C_POINTER    );
-
-        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_cpu_implementation");
-
-        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
-    }
-
-    /**
-     * Function descriptor for:
-     * {@snippet lang=c :
-     * const char *bsq_cpu_implementation()
-     * }
-     */
-    public static FunctionDescriptor bsq_cpu_implementation$descriptor() {
-        return bsq_cpu_implementation.DESC;
-    }
-
-    /**
-     * Downcall method handle for:
-     * {@snippet lang=c :
-     * const char *bsq_cpu_implementation()
-     * }
-     */
-    public static MethodHandle bsq_cpu_implementation$handle() {
-        return bsq_cpu_implementation.HANDLE;
-    }
-
-    /**
-     * Address for:
-     * {@snippet lang=c :
-     * const char *bsq_cpu_implementation()
-     * }
-     */
-    public static MemorySegment bsq_cpu_implementation$address() {
-        return bsq_cpu_implementation.ADDR;
-    }
-
-    /**
-     * {@snippet lang=c :
-     * const char *bsq_cpu_implementation()
-     * }
-     */
-    public static MemorySegment bsq_cpu_implementation() {
-        var mh$ = bsq_cpu_implementation.HANDLE;
-        try {
-            if (TRACE_DOWNCALLS) {
-                traceDowncall("bsq_cpu_implementation");
-            }
-            return (MemorySegment)mh$.invokeExact();
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
@@ -585,6 +626,187 @@ public class Bsq extends Bsq$shared {
                 traceDowncall("bsq_status_free", status);
             }
             mh$.invokeExact(status);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_device_count {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_INT,
+            Bsq.C_INT
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_device_count");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t bsq_device_count(int32_t device_type)
+     * }
+     */
+    public static FunctionDescriptor bsq_device_count$descriptor() {
+        return bsq_device_count.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t bsq_device_count(int32_t device_type)
+     * }
+     */
+    public static MethodHandle bsq_device_count$handle() {
+        return bsq_device_count.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t bsq_device_count(int32_t device_type)
+     * }
+     */
+    public static MemorySegment bsq_device_count$address() {
+        return bsq_device_count.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t bsq_device_count(int32_t device_type)
+     * }
+     */
+    public static int bsq_device_count(int device_type) {
+        var mh$ = bsq_device_count.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_device_count", device_type);
+            }
+            return (int)mh$.invokeExact(device_type);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_device_check {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_INT,
+            Bsq.C_INT
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_device_check");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_device_check(int32_t device_type, int32_t device_index)
+     * }
+     */
+    public static FunctionDescriptor bsq_device_check$descriptor() {
+        return bsq_device_check.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_device_check(int32_t device_type, int32_t device_index)
+     * }
+     */
+    public static MethodHandle bsq_device_check$handle() {
+        return bsq_device_check.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_device_check(int32_t device_type, int32_t device_index)
+     * }
+     */
+    public static MemorySegment bsq_device_check$address() {
+        return bsq_device_check.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_device_check(int32_t device_type, int32_t device_index)
+     * }
+     */
+    public static MemorySegment bsq_device_check(int device_type, int device_index) {
+        var mh$ = bsq_device_check.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_device_check", device_type, device_index);
+            }
+            return (MemorySegment)mh$.invokeExact(device_type, device_index);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_device_implementation {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_INT
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_device_implementation");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * const char *bsq_device_implementation(int32_t device_type)
+     * }
+     */
+    public static FunctionDescriptor bsq_device_implementation$descriptor() {
+        return bsq_device_implementation.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * const char *bsq_device_implementation(int32_t device_type)
+     * }
+     */
+    public static MethodHandle bsq_device_implementation$handle() {
+        return bsq_device_implementation.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * const char *bsq_device_implementation(int32_t device_type)
+     * }
+     */
+    public static MemorySegment bsq_device_implementation$address() {
+        return bsq_device_implementation.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * const char *bsq_device_implementation(int32_t device_type)
+     * }
+     */
+    public static MemorySegment bsq_device_implementation(int device_type) {
+        var mh$ = bsq_device_implementation.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_device_implementation", device_type);
+            }
+            return (MemorySegment)mh$.invokeExact(device_type);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
@@ -986,6 +1208,1381 @@ public class Bsq extends Bsq$shared {
                 traceDowncall("bsq_host_codes_to_indices", options, dtype, rows, codes, codes_bytes, indices, indices_bytes);
             }
             return (MemorySegment)mh$.invokeExact(options, dtype, rows, codes, codes_bytes, indices, indices_bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_tensor_empty {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_INT,
+            Bsq.C_INT,
+            Bsq.C_INT,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_tensor_empty");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_empty(int32_t dtype, int32_t device_type, int32_t device_index, const int64_t *shape, int64_t rank, bsq_tensor **out)
+     * }
+     */
+    public static FunctionDescriptor bsq_tensor_empty$descriptor() {
+        return bsq_tensor_empty.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_empty(int32_t dtype, int32_t device_type, int32_t device_index, const int64_t *shape, int64_t rank, bsq_tensor **out)
+     * }
+     */
+    public static MethodHandle bsq_tensor_empty$handle() {
+        return bsq_tensor_empty.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_empty(int32_t dtype, int32_t device_type, int32_t device_index, const int64_t *shape, int64_t rank, bsq_tensor **out)
+     * }
+     */
+    public static MemorySegment bsq_tensor_empty$address() {
+        return bsq_tensor_empty.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_empty(int32_t dtype, int32_t device_type, int32_t device_index, const int64_t *shape, int64_t rank, bsq_tensor **out)
+     * }
+     */
+    public static MemorySegment bsq_tensor_empty(int dtype, int device_type, int device_index, MemorySegment shape, long rank, MemorySegment out) {
+        var mh$ = bsq_tensor_empty.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_tensor_empty", dtype, device_type, device_index, shape, rank, out);
+            }
+            return (MemorySegment)mh$.invokeExact(dtype, device_type, device_index, shape, rank, out);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_tensor_zeros {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_INT,
+            Bsq.C_INT,
+            Bsq.C_INT,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_tensor_zeros");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_zeros(int32_t dtype, int32_t device_type, int32_t device_index, const int64_t *shape, int64_t rank, bsq_tensor **out)
+     * }
+     */
+    public static FunctionDescriptor bsq_tensor_zeros$descriptor() {
+        return bsq_tensor_zeros.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_zeros(int32_t dtype, int32_t device_type, int32_t device_index, const int64_t *shape, int64_t rank, bsq_tensor **out)
+     * }
+     */
+    public static MethodHandle bsq_tensor_zeros$handle() {
+        return bsq_tensor_zeros.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_zeros(int32_t dtype, int32_t device_type, int32_t device_index, const int64_t *shape, int64_t rank, bsq_tensor **out)
+     * }
+     */
+    public static MemorySegment bsq_tensor_zeros$address() {
+        return bsq_tensor_zeros.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_zeros(int32_t dtype, int32_t device_type, int32_t device_index, const int64_t *shape, int64_t rank, bsq_tensor **out)
+     * }
+     */
+    public static MemorySegment bsq_tensor_zeros(int dtype, int device_type, int device_index, MemorySegment shape, long rank, MemorySegment out) {
+        var mh$ = bsq_tensor_zeros.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_tensor_zeros", dtype, device_type, device_index, shape, rank, out);
+            }
+            return (MemorySegment)mh$.invokeExact(dtype, device_type, device_index, shape, rank, out);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_tensor_copy {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_INT,
+            Bsq.C_INT,
+            Bsq.C_INT,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_tensor_copy");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_copy(int32_t dtype, int32_t device_type, int32_t device_index, const int64_t *shape, int64_t rank, const void *data, int64_t data_bytes, bsq_tensor **out)
+     * }
+     */
+    public static FunctionDescriptor bsq_tensor_copy$descriptor() {
+        return bsq_tensor_copy.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_copy(int32_t dtype, int32_t device_type, int32_t device_index, const int64_t *shape, int64_t rank, const void *data, int64_t data_bytes, bsq_tensor **out)
+     * }
+     */
+    public static MethodHandle bsq_tensor_copy$handle() {
+        return bsq_tensor_copy.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_copy(int32_t dtype, int32_t device_type, int32_t device_index, const int64_t *shape, int64_t rank, const void *data, int64_t data_bytes, bsq_tensor **out)
+     * }
+     */
+    public static MemorySegment bsq_tensor_copy$address() {
+        return bsq_tensor_copy.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_copy(int32_t dtype, int32_t device_type, int32_t device_index, const int64_t *shape, int64_t rank, const void *data, int64_t data_bytes, bsq_tensor **out)
+     * }
+     */
+    public static MemorySegment bsq_tensor_copy(int dtype, int device_type, int device_index, MemorySegment shape, long rank, MemorySegment data, long data_bytes, MemorySegment out) {
+        var mh$ = bsq_tensor_copy.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_tensor_copy", dtype, device_type, device_index, shape, rank, data, data_bytes, out);
+            }
+            return (MemorySegment)mh$.invokeExact(dtype, device_type, device_index, shape, rank, data, data_bytes, out);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_tensor_borrow {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_INT,
+            Bsq.C_INT,
+            Bsq.C_INT,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_tensor_borrow");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_borrow(int32_t dtype, int32_t device_type, int32_t device_index, const int64_t *shape, const int64_t *strides, int64_t rank, const void *data, int64_t data_bytes, bsq_tensor **out)
+     * }
+     */
+    public static FunctionDescriptor bsq_tensor_borrow$descriptor() {
+        return bsq_tensor_borrow.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_borrow(int32_t dtype, int32_t device_type, int32_t device_index, const int64_t *shape, const int64_t *strides, int64_t rank, const void *data, int64_t data_bytes, bsq_tensor **out)
+     * }
+     */
+    public static MethodHandle bsq_tensor_borrow$handle() {
+        return bsq_tensor_borrow.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_borrow(int32_t dtype, int32_t device_type, int32_t device_index, const int64_t *shape, const int64_t *strides, int64_t rank, const void *data, int64_t data_bytes, bsq_tensor **out)
+     * }
+     */
+    public static MemorySegment bsq_tensor_borrow$address() {
+        return bsq_tensor_borrow.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_borrow(int32_t dtype, int32_t device_type, int32_t device_index, const int64_t *shape, const int64_t *strides, int64_t rank, const void *data, int64_t data_bytes, bsq_tensor **out)
+     * }
+     */
+    public static MemorySegment bsq_tensor_borrow(int dtype, int device_type, int device_index, MemorySegment shape, MemorySegment strides, long rank, MemorySegment data, long data_bytes, MemorySegment out) {
+        var mh$ = bsq_tensor_borrow.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_tensor_borrow", dtype, device_type, device_index, shape, strides, rank, data, data_bytes, out);
+            }
+            return (MemorySegment)mh$.invokeExact(dtype, device_type, device_index, shape, strides, rank, data, data_bytes, out);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_tensor_free {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_tensor_free");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * void bsq_tensor_free(bsq_tensor *tensor)
+     * }
+     */
+    public static FunctionDescriptor bsq_tensor_free$descriptor() {
+        return bsq_tensor_free.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * void bsq_tensor_free(bsq_tensor *tensor)
+     * }
+     */
+    public static MethodHandle bsq_tensor_free$handle() {
+        return bsq_tensor_free.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * void bsq_tensor_free(bsq_tensor *tensor)
+     * }
+     */
+    public static MemorySegment bsq_tensor_free$address() {
+        return bsq_tensor_free.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * void bsq_tensor_free(bsq_tensor *tensor)
+     * }
+     */
+    public static void bsq_tensor_free(MemorySegment tensor) {
+        var mh$ = bsq_tensor_free.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_tensor_free", tensor);
+            }
+            mh$.invokeExact(tensor);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_tensor_describe {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_tensor_describe");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_describe(const bsq_tensor *tensor, bsq_tensor_info *info)
+     * }
+     */
+    public static FunctionDescriptor bsq_tensor_describe$descriptor() {
+        return bsq_tensor_describe.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_describe(const bsq_tensor *tensor, bsq_tensor_info *info)
+     * }
+     */
+    public static MethodHandle bsq_tensor_describe$handle() {
+        return bsq_tensor_describe.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_describe(const bsq_tensor *tensor, bsq_tensor_info *info)
+     * }
+     */
+    public static MemorySegment bsq_tensor_describe$address() {
+        return bsq_tensor_describe.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_describe(const bsq_tensor *tensor, bsq_tensor_info *info)
+     * }
+     */
+    public static MemorySegment bsq_tensor_describe(MemorySegment tensor, MemorySegment info) {
+        var mh$ = bsq_tensor_describe.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_tensor_describe", tensor, info);
+            }
+            return (MemorySegment)mh$.invokeExact(tensor, info);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_tensor_data {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_tensor_data");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_data(const bsq_tensor *tensor, const void **data)
+     * }
+     */
+    public static FunctionDescriptor bsq_tensor_data$descriptor() {
+        return bsq_tensor_data.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_data(const bsq_tensor *tensor, const void **data)
+     * }
+     */
+    public static MethodHandle bsq_tensor_data$handle() {
+        return bsq_tensor_data.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_data(const bsq_tensor *tensor, const void **data)
+     * }
+     */
+    public static MemorySegment bsq_tensor_data$address() {
+        return bsq_tensor_data.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_data(const bsq_tensor *tensor, const void **data)
+     * }
+     */
+    public static MemorySegment bsq_tensor_data(MemorySegment tensor, MemorySegment data) {
+        var mh$ = bsq_tensor_data.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_tensor_data", tensor, data);
+            }
+            return (MemorySegment)mh$.invokeExact(tensor, data);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_tensor_read {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_INT,
+            Bsq.C_POINTER,
+            Bsq.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_tensor_read");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_read(const bsq_tensor *tensor, int32_t dtype, void *data, int64_t data_bytes)
+     * }
+     */
+    public static FunctionDescriptor bsq_tensor_read$descriptor() {
+        return bsq_tensor_read.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_read(const bsq_tensor *tensor, int32_t dtype, void *data, int64_t data_bytes)
+     * }
+     */
+    public static MethodHandle bsq_tensor_read$handle() {
+        return bsq_tensor_read.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_read(const bsq_tensor *tensor, int32_t dtype, void *data, int64_t data_bytes)
+     * }
+     */
+    public static MemorySegment bsq_tensor_read$address() {
+        return bsq_tensor_read.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_read(const bsq_tensor *tensor, int32_t dtype, void *data, int64_t data_bytes)
+     * }
+     */
+    public static MemorySegment bsq_tensor_read(MemorySegment tensor, int dtype, MemorySegment data, long data_bytes) {
+        var mh$ = bsq_tensor_read.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_tensor_read", tensor, dtype, data, data_bytes);
+            }
+            return (MemorySegment)mh$.invokeExact(tensor, dtype, data, data_bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_tensor_check {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_tensor_check");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_check(const bsq_tensor *tensor)
+     * }
+     */
+    public static FunctionDescriptor bsq_tensor_check$descriptor() {
+        return bsq_tensor_check.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_check(const bsq_tensor *tensor)
+     * }
+     */
+    public static MethodHandle bsq_tensor_check$handle() {
+        return bsq_tensor_check.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_check(const bsq_tensor *tensor)
+     * }
+     */
+    public static MemorySegment bsq_tensor_check$address() {
+        return bsq_tensor_check.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_check(const bsq_tensor *tensor)
+     * }
+     */
+    public static MemorySegment bsq_tensor_check(MemorySegment tensor) {
+        var mh$ = bsq_tensor_check.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_tensor_check", tensor);
+            }
+            return (MemorySegment)mh$.invokeExact(tensor);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_tensor_to {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_INT,
+            Bsq.C_INT,
+            Bsq.C_INT,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_tensor_to");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_to(const bsq_tensor *tensor, int32_t dtype, int32_t device_type, int32_t device_index, bsq_tensor **out)
+     * }
+     */
+    public static FunctionDescriptor bsq_tensor_to$descriptor() {
+        return bsq_tensor_to.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_to(const bsq_tensor *tensor, int32_t dtype, int32_t device_type, int32_t device_index, bsq_tensor **out)
+     * }
+     */
+    public static MethodHandle bsq_tensor_to$handle() {
+        return bsq_tensor_to.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_to(const bsq_tensor *tensor, int32_t dtype, int32_t device_type, int32_t device_index, bsq_tensor **out)
+     * }
+     */
+    public static MemorySegment bsq_tensor_to$address() {
+        return bsq_tensor_to.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_to(const bsq_tensor *tensor, int32_t dtype, int32_t device_type, int32_t device_index, bsq_tensor **out)
+     * }
+     */
+    public static MemorySegment bsq_tensor_to(MemorySegment tensor, int dtype, int device_type, int device_index, MemorySegment out) {
+        var mh$ = bsq_tensor_to.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_tensor_to", tensor, dtype, device_type, device_index, out);
+            }
+            return (MemorySegment)mh$.invokeExact(tensor, dtype, device_type, device_index, out);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_tensor_permute {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_tensor_permute");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_permute(const bsq_tensor *tensor, const int64_t *dimensions, int64_t rank, bsq_tensor **out)
+     * }
+     */
+    public static FunctionDescriptor bsq_tensor_permute$descriptor() {
+        return bsq_tensor_permute.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_permute(const bsq_tensor *tensor, const int64_t *dimensions, int64_t rank, bsq_tensor **out)
+     * }
+     */
+    public static MethodHandle bsq_tensor_permute$handle() {
+        return bsq_tensor_permute.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_permute(const bsq_tensor *tensor, const int64_t *dimensions, int64_t rank, bsq_tensor **out)
+     * }
+     */
+    public static MemorySegment bsq_tensor_permute$address() {
+        return bsq_tensor_permute.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_permute(const bsq_tensor *tensor, const int64_t *dimensions, int64_t rank, bsq_tensor **out)
+     * }
+     */
+    public static MemorySegment bsq_tensor_permute(MemorySegment tensor, MemorySegment dimensions, long rank, MemorySegment out) {
+        var mh$ = bsq_tensor_permute.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_tensor_permute", tensor, dimensions, rank, out);
+            }
+            return (MemorySegment)mh$.invokeExact(tensor, dimensions, rank, out);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_tensor_narrow {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_LONG,
+            Bsq.C_LONG,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_tensor_narrow");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_narrow(const bsq_tensor *tensor, int64_t dimension, int64_t start, int64_t length, bsq_tensor **out)
+     * }
+     */
+    public static FunctionDescriptor bsq_tensor_narrow$descriptor() {
+        return bsq_tensor_narrow.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_narrow(const bsq_tensor *tensor, int64_t dimension, int64_t start, int64_t length, bsq_tensor **out)
+     * }
+     */
+    public static MethodHandle bsq_tensor_narrow$handle() {
+        return bsq_tensor_narrow.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_narrow(const bsq_tensor *tensor, int64_t dimension, int64_t start, int64_t length, bsq_tensor **out)
+     * }
+     */
+    public static MemorySegment bsq_tensor_narrow$address() {
+        return bsq_tensor_narrow.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_narrow(const bsq_tensor *tensor, int64_t dimension, int64_t start, int64_t length, bsq_tensor **out)
+     * }
+     */
+    public static MemorySegment bsq_tensor_narrow(MemorySegment tensor, long dimension, long start, long length, MemorySegment out) {
+        var mh$ = bsq_tensor_narrow.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_tensor_narrow", tensor, dimension, start, length, out);
+            }
+            return (MemorySegment)mh$.invokeExact(tensor, dimension, start, length, out);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_tensor_encode {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_tensor_encode");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_encode(const bsq_options *options, const bsq_tensor *x, bsq_tensor **indices)
+     * }
+     */
+    public static FunctionDescriptor bsq_tensor_encode$descriptor() {
+        return bsq_tensor_encode.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_encode(const bsq_options *options, const bsq_tensor *x, bsq_tensor **indices)
+     * }
+     */
+    public static MethodHandle bsq_tensor_encode$handle() {
+        return bsq_tensor_encode.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_encode(const bsq_options *options, const bsq_tensor *x, bsq_tensor **indices)
+     * }
+     */
+    public static MemorySegment bsq_tensor_encode$address() {
+        return bsq_tensor_encode.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_encode(const bsq_options *options, const bsq_tensor *x, bsq_tensor **indices)
+     * }
+     */
+    public static MemorySegment bsq_tensor_encode(MemorySegment options, MemorySegment x, MemorySegment indices) {
+        var mh$ = bsq_tensor_encode.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_tensor_encode", options, x, indices);
+            }
+            return (MemorySegment)mh$.invokeExact(options, x, indices);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_tensor_decode {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_INT,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_tensor_decode");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_decode(const bsq_options *options, const bsq_tensor *indices, int32_t dtype, bsq_tensor **quantized)
+     * }
+     */
+    public static FunctionDescriptor bsq_tensor_decode$descriptor() {
+        return bsq_tensor_decode.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_decode(const bsq_options *options, const bsq_tensor *indices, int32_t dtype, bsq_tensor **quantized)
+     * }
+     */
+    public static MethodHandle bsq_tensor_decode$handle() {
+        return bsq_tensor_decode.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_decode(const bsq_options *options, const bsq_tensor *indices, int32_t dtype, bsq_tensor **quantized)
+     * }
+     */
+    public static MemorySegment bsq_tensor_decode$address() {
+        return bsq_tensor_decode.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_decode(const bsq_options *options, const bsq_tensor *indices, int32_t dtype, bsq_tensor **quantized)
+     * }
+     */
+    public static MemorySegment bsq_tensor_decode(MemorySegment options, MemorySegment indices, int dtype, MemorySegment quantized) {
+        var mh$ = bsq_tensor_decode.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_tensor_decode", options, indices, dtype, quantized);
+            }
+            return (MemorySegment)mh$.invokeExact(options, indices, dtype, quantized);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_tensor_bits_to_codes {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_tensor_bits_to_codes");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_bits_to_codes(const bsq_tensor *bits, bsq_tensor **codes)
+     * }
+     */
+    public static FunctionDescriptor bsq_tensor_bits_to_codes$descriptor() {
+        return bsq_tensor_bits_to_codes.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_bits_to_codes(const bsq_tensor *bits, bsq_tensor **codes)
+     * }
+     */
+    public static MethodHandle bsq_tensor_bits_to_codes$handle() {
+        return bsq_tensor_bits_to_codes.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_bits_to_codes(const bsq_tensor *bits, bsq_tensor **codes)
+     * }
+     */
+    public static MemorySegment bsq_tensor_bits_to_codes$address() {
+        return bsq_tensor_bits_to_codes.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_bits_to_codes(const bsq_tensor *bits, bsq_tensor **codes)
+     * }
+     */
+    public static MemorySegment bsq_tensor_bits_to_codes(MemorySegment bits, MemorySegment codes) {
+        var mh$ = bsq_tensor_bits_to_codes.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_tensor_bits_to_codes", bits, codes);
+            }
+            return (MemorySegment)mh$.invokeExact(bits, codes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_tensor_codes_to_indices {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_tensor_codes_to_indices");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_codes_to_indices(const bsq_options *options, const bsq_tensor *codes, bsq_tensor **indices)
+     * }
+     */
+    public static FunctionDescriptor bsq_tensor_codes_to_indices$descriptor() {
+        return bsq_tensor_codes_to_indices.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_codes_to_indices(const bsq_options *options, const bsq_tensor *codes, bsq_tensor **indices)
+     * }
+     */
+    public static MethodHandle bsq_tensor_codes_to_indices$handle() {
+        return bsq_tensor_codes_to_indices.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_codes_to_indices(const bsq_options *options, const bsq_tensor *codes, bsq_tensor **indices)
+     * }
+     */
+    public static MemorySegment bsq_tensor_codes_to_indices$address() {
+        return bsq_tensor_codes_to_indices.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_codes_to_indices(const bsq_options *options, const bsq_tensor *codes, bsq_tensor **indices)
+     * }
+     */
+    public static MemorySegment bsq_tensor_codes_to_indices(MemorySegment options, MemorySegment codes, MemorySegment indices) {
+        var mh$ = bsq_tensor_codes_to_indices.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_tensor_codes_to_indices", options, codes, indices);
+            }
+            return (MemorySegment)mh$.invokeExact(options, codes, indices);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_tensor_forward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_tensor_forward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_forward(const bsq_options *options, const bsq_tensor *x, bsq_quantization **out)
+     * }
+     */
+    public static FunctionDescriptor bsq_tensor_forward$descriptor() {
+        return bsq_tensor_forward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_forward(const bsq_options *options, const bsq_tensor *x, bsq_quantization **out)
+     * }
+     */
+    public static MethodHandle bsq_tensor_forward$handle() {
+        return bsq_tensor_forward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_forward(const bsq_options *options, const bsq_tensor *x, bsq_quantization **out)
+     * }
+     */
+    public static MemorySegment bsq_tensor_forward$address() {
+        return bsq_tensor_forward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_forward(const bsq_options *options, const bsq_tensor *x, bsq_quantization **out)
+     * }
+     */
+    public static MemorySegment bsq_tensor_forward(MemorySegment options, MemorySegment x, MemorySegment out) {
+        var mh$ = bsq_tensor_forward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_tensor_forward", options, x, out);
+            }
+            return (MemorySegment)mh$.invokeExact(options, x, out);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_quantization_free {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_quantization_free");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * void bsq_quantization_free(bsq_quantization *quantization)
+     * }
+     */
+    public static FunctionDescriptor bsq_quantization_free$descriptor() {
+        return bsq_quantization_free.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * void bsq_quantization_free(bsq_quantization *quantization)
+     * }
+     */
+    public static MethodHandle bsq_quantization_free$handle() {
+        return bsq_quantization_free.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * void bsq_quantization_free(bsq_quantization *quantization)
+     * }
+     */
+    public static MemorySegment bsq_quantization_free$address() {
+        return bsq_quantization_free.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * void bsq_quantization_free(bsq_quantization *quantization)
+     * }
+     */
+    public static void bsq_quantization_free(MemorySegment quantization) {
+        var mh$ = bsq_quantization_free.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_quantization_free", quantization);
+            }
+            mh$.invokeExact(quantization);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_quantization_quantized {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_quantization_quantized");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_quantization_quantized(const bsq_quantization *quantization, bsq_tensor **out)
+     * }
+     */
+    public static FunctionDescriptor bsq_quantization_quantized$descriptor() {
+        return bsq_quantization_quantized.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_quantization_quantized(const bsq_quantization *quantization, bsq_tensor **out)
+     * }
+     */
+    public static MethodHandle bsq_quantization_quantized$handle() {
+        return bsq_quantization_quantized.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_quantization_quantized(const bsq_quantization *quantization, bsq_tensor **out)
+     * }
+     */
+    public static MemorySegment bsq_quantization_quantized$address() {
+        return bsq_quantization_quantized.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_quantization_quantized(const bsq_quantization *quantization, bsq_tensor **out)
+     * }
+     */
+    public static MemorySegment bsq_quantization_quantized(MemorySegment quantization, MemorySegment out) {
+        var mh$ = bsq_quantization_quantized.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_quantization_quantized", quantization, out);
+            }
+            return (MemorySegment)mh$.invokeExact(quantization, out);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_quantization_indices {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_quantization_indices");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_quantization_indices(const bsq_quantization *quantization, bsq_tensor **out)
+     * }
+     */
+    public static FunctionDescriptor bsq_quantization_indices$descriptor() {
+        return bsq_quantization_indices.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_quantization_indices(const bsq_quantization *quantization, bsq_tensor **out)
+     * }
+     */
+    public static MethodHandle bsq_quantization_indices$handle() {
+        return bsq_quantization_indices.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_quantization_indices(const bsq_quantization *quantization, bsq_tensor **out)
+     * }
+     */
+    public static MemorySegment bsq_quantization_indices$address() {
+        return bsq_quantization_indices.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_quantization_indices(const bsq_quantization *quantization, bsq_tensor **out)
+     * }
+     */
+    public static MemorySegment bsq_quantization_indices(MemorySegment quantization, MemorySegment out) {
+        var mh$ = bsq_quantization_indices.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_quantization_indices", quantization, out);
+            }
+            return (MemorySegment)mh$.invokeExact(quantization, out);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_quantization_losses {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_quantization_losses");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_quantization_losses(const bsq_quantization *quantization, bsq_losses *losses)
+     * }
+     */
+    public static FunctionDescriptor bsq_quantization_losses$descriptor() {
+        return bsq_quantization_losses.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_quantization_losses(const bsq_quantization *quantization, bsq_losses *losses)
+     * }
+     */
+    public static MethodHandle bsq_quantization_losses$handle() {
+        return bsq_quantization_losses.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_quantization_losses(const bsq_quantization *quantization, bsq_losses *losses)
+     * }
+     */
+    public static MemorySegment bsq_quantization_losses$address() {
+        return bsq_quantization_losses.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_quantization_losses(const bsq_quantization *quantization, bsq_losses *losses)
+     * }
+     */
+    public static MemorySegment bsq_quantization_losses(MemorySegment quantization, MemorySegment losses) {
+        var mh$ = bsq_quantization_losses.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_quantization_losses", quantization, losses);
+            }
+            return (MemorySegment)mh$.invokeExact(quantization, losses);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_quantization_backward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_DOUBLE,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_quantization_backward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_quantization_backward(const bsq_quantization *quantization, const bsq_tensor *grad_quantized, double grad_aux_loss, bsq_tensor **grad_x)
+     * }
+     */
+    public static FunctionDescriptor bsq_quantization_backward$descriptor() {
+        return bsq_quantization_backward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_quantization_backward(const bsq_quantization *quantization, const bsq_tensor *grad_quantized, double grad_aux_loss, bsq_tensor **grad_x)
+     * }
+     */
+    public static MethodHandle bsq_quantization_backward$handle() {
+        return bsq_quantization_backward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_quantization_backward(const bsq_quantization *quantization, const bsq_tensor *grad_quantized, double grad_aux_loss, bsq_tensor **grad_x)
+     * }
+     */
+    public static MemorySegment bsq_quantization_backward$address() {
+        return bsq_quantization_backward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_quantization_backward(const bsq_quantization *quantization, const bsq_tensor *grad_quantized, double grad_aux_loss, bsq_tensor **grad_x)
+     * }
+     */
+    public static MemorySegment bsq_quantization_backward(MemorySegment quantization, MemorySegment grad_quantized, double grad_aux_loss, MemorySegment grad_x) {
+        var mh$ = bsq_quantization_backward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_quantization_backward", quantization, grad_quantized, grad_aux_loss, grad_x);
+            }
+            return (MemorySegment)mh$.invokeExact(quantization, grad_quantized, grad_aux_loss, grad_x);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {

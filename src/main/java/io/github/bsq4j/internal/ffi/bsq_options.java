@@ -21,7 +21,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     double diversity_gamma;
  *     double inverse_temperature;
  *     int32_t non_finite;
- *     int32_t reserved;
+ *     int32_t implementation;
  * }
  * }
  */
@@ -38,7 +38,7 @@ public class bsq_options {
         Bsq.C_DOUBLE.withName("diversity_gamma"),
         Bsq.C_DOUBLE.withName("inverse_temperature"),
         Bsq.C_INT.withName("non_finite"),
-        Bsq.C_INT.withName("reserved")
+        Bsq.C_INT.withName("implementation")
     ).withName("bsq_options");
 
     /**
@@ -312,48 +312,48 @@ public class bsq_options {
         struct.set(non_finite$LAYOUT, non_finite$OFFSET, fieldValue);
     }
 
-    private static final OfInt reserved$LAYOUT = (OfInt)$LAYOUT.select(groupElement("reserved"));
+    private static final OfInt implementation$LAYOUT = (OfInt)$LAYOUT.select(groupElement("implementation"));
 
     /**
      * Layout for field:
      * {@snippet lang=c :
-     * int32_t reserved
+     * int32_t implementation
      * }
      */
-    public static final OfInt reserved$layout() {
-        return reserved$LAYOUT;
+    public static final OfInt implementation$layout() {
+        return implementation$LAYOUT;
     }
 
-    private static final long reserved$OFFSET = $LAYOUT.byteOffset(groupElement("reserved"));
+    private static final long implementation$OFFSET = $LAYOUT.byteOffset(groupElement("implementation"));
 
     /**
      * Offset for field:
      * {@snippet lang=c :
-     * int32_t reserved
+     * int32_t implementation
      * }
      */
-    public static final long reserved$offset() {
-        return reserved$OFFSET;
+    public static final long implementation$offset() {
+        return implementation$OFFSET;
     }
 
     /**
      * Getter for field:
      * {@snippet lang=c :
-     * int32_t reserved
+     * int32_t implementation
      * }
      */
-    public static int reserved(MemorySegment struct) {
-        return struct.get(reserved$LAYOUT, reserved$OFFSET);
+    public static int implementation(MemorySegment struct) {
+        return struct.get(implementation$LAYOUT, implementation$OFFSET);
     }
 
     /**
      * Setter for field:
      * {@snippet lang=c :
-     * int32_t reserved
+     * int32_t implementation
      * }
      */
-    public static void reserved(MemorySegment struct, int fieldValue) {
-        struct.set(reserved$LAYOUT, reserved$OFFSET, fieldValue);
+    public static void implementation(MemorySegment struct, int fieldValue) {
+        struct.set(implementation$LAYOUT, implementation$OFFSET, fieldValue);
     }
 
     /**

@@ -1,0 +1,198 @@
+// The exported functions of tensors and quantizations: check, call, wrap. No arithmetic.
+#include <cstdint>
+#include <utility>
+
+#include "bsq/bsq.h"
+#include "device.h"
+#include "dtype.h"
+#include "live_handles.h"
+#include "options.h"
+#include "status.h"
+#include "tensor_memory.h"
+#include "tensor_quantizer.h"
+
+struct bsq_tensor {
+  bsq::TensorValue value;
+  bsq::LiveHandle live;
+};
+
+struct bsq_quantization {
+  bsq::Quantization value;
+  bsq::LiveHandle live;
+};
+
+namespace {
+
+using bsq::Code;
+using bsq::Device;
+using bsq::DType;
+using bsq::Options;
+using bsq::Shape;
+using bsq::TensorValue;
+
+template <class T>
+const auto& value_of(const T* object, const char* name) {
+  if (object == nullptr) {
+    bsq::fail(Code::kInvalidArgument, name, " is NULL");
+  }
+  return object->value;
+}
+
+// Stores what body makes in *out, in a new object.
+template <class T, class Body>
+bsq_status* make(T** out, const Body& body) {
+  return bsq::guard([&] {
+    if (out == nullptr) {
+      bsq::fail(Code::kInvalidArgument, "out is NULL");
+    }
+    *out = nullptr;
+    *out = new T{body(), {}};
+  });
+}
+
+}  // namespace
+
+bsq_status* bsq_tensor_empty(int32_t dtype, int32_t device_type, int32_t device_index,
+                             const int64_t* shape, int64_t rank, bsq_tensor** out) {
+  return make(out, [&]() -> TensorValue {
+    const DType type = bsq::checked_dtype(dtype);
+    const Device device = bsq::checked_device(device_type, device_index);
+    return {bsq::empty(bsq::checked_shape(shape, rank, type), type, device), {}};
+  });
+}
+
+bsq_status* bsq_tensor_zeros(int32_t dtype, int32_t device_type, int32_t device_index,
+                             const int64_t* shape, int64_t rank, bsq_tensor** out) {
+  return make(out, [&]() -> TensorValue {
+    const DType type = bsq::checked_dtype(dtype);
+    const Device device = bsq::checked_device(device_type, device_index);
+    return {bsq::zeros(bsq::checked_shape(shape, rank, type), type, device), {}};
+  });
+}
+
+bsq_status* bsq_tensor_copy(int32_t dtype, int32_t device_type, int32_t device_index,
+                            const int64_t* shape, int64_t rank, const void* data,
+                            int64_t data_bytes, bsq_tensor** out) {
+  return make(out, [&] {
+    const DType type = bsq::checked_dtype(dtype);
+    const Device device = bsq::checked_device(device_type, device_index);
+    return bsq::copy_in(type, device, bsq::checked_shape(shape, rank, type), data, data_bytes);
+  });
+}
+
+bsq_status* bsq_tensor_borrow(int32_t dtype, int32_t device_type, int32_t device_index,
+                              const int64_t* shape, const int64_t* strides, int64_t rank,
+                              const void* data, int64_t data_bytes, bsq_tensor** out) {
+  return make(out, [&] {
+    const DType type = bsq::checked_dtype(dtype);
+    const Device device = bsq::checked_device(device_type, device_index);
+    return bsq::borrow(type, device, bsq::checked_shape(shape, rank, type), strides, data,
+                       data_bytes);
+  });
+}
+
+void bsq_tensor_free(bsq_tensor* tensor) { delete tensor; }
+
+bsq_status* bsq_tensor_describe(const bsq_tensor* tensor, bsq_tensor_info* info) {
+  return bsq::guard([&] { bsq::describe(value_of(tensor, "tensor"), info); });
+}
+
+bsq_status* bsq_tensor_data(const bsq_tensor* tensor, const void** data) {
+  return bsq::guard([&] {
+    const TensorValue& value = value_of(tensor, "tensor");
+    if (data == nullptr) {
+      bsq::fail(Code::kInvalidArgument, "data is NULL");
+    }
+    *data = value.tensor.const_data_ptr();
+  });
+}
+
+bsq_status* bsq_tensor_read(const bsq_tensor* tensor, int32_t dtype, void* data,
+                            int64_t data_bytes) {
+  return bsq::guard([&] {
+    bsq::copy_out(value_of(tensor, "tensor"), bsq::checked_dtype(dtype), data, data_bytes);
+  });
+}
+
+bsq_status* bsq_tensor_check(const bsq_tensor* tensor) {
+  return bsq::guard([&] { bsq::check(value_of(tensor, "tensor").findings); });
+}
+
+bsq_status* bsq_tensor_to(const bsq_tensor* tensor, int32_t dtype, int32_t device_type,
+                          int32_t device_index, bsq_tensor** out) {
+  return make(out, [&] {
+    return bsq::convert(value_of(tensor, "tensor"), bsq::checked_dtype(dtype),
+                        bsq::checked_device(device_type, device_index));
+  });
+}
+
+bsq_status* bsq_tensor_permute(const bsq_tensor* tensor, const int64_t* dimensions, int64_t rank,
+                               bsq_tensor** out) {
+  return make(out, [&] { return bsq::permuted(value_of(tensor, "tensor"), dimensions, rank); });
+}
+
+bsq_status* bsq_tensor_narrow(const bsq_tensor* tensor, int64_t dimension, int64_t start,
+                              int64_t length, bsq_tensor** out) {
+  return make(out,
+              [&] { return bsq::narrowed(value_of(tensor, "tensor"), dimension, start, length); });
+}
+
+bsq_status* bsq_tensor_encode(const bsq_options* options, const bsq_tensor* x,
+                              bsq_tensor** indices) {
+  return make(indices, [&] { return bsq::encode(Options::from(options), value_of(x, "x")); });
+}
+
+bsq_status* bsq_tensor_decode(const bsq_options* options, const bsq_tensor* indices, int32_t dtype,
+                              bsq_tensor** quantized) {
+  return make(quantized, [&] {
+    return bsq::decode(Options::from(options), value_of(indices, "indices"),
+                       bsq::checked_dtype(dtype));
+  });
+}
+
+bsq_status* bsq_tensor_bits_to_codes(const bsq_tensor* bits, bsq_tensor** codes) {
+  return make(codes, [&] { return bsq::bits_to_codes(value_of(bits, "bits")); });
+}
+
+bsq_status* bsq_tensor_codes_to_indices(const bsq_options* options, const bsq_tensor* codes,
+                                        bsq_tensor** indices) {
+  return make(indices, [&] {
+    return bsq::codes_to_indices(Options::from(options), value_of(codes, "codes"));
+  });
+}
+
+bsq_status* bsq_tensor_forward(const bsq_options* options, const bsq_tensor* x,
+                               bsq_quantization** out) {
+  return make(out, [&] { return bsq::forward(Options::from(options), value_of(x, "x")); });
+}
+
+void bsq_quantization_free(bsq_quantization* quantization) { delete quantization; }
+
+bsq_status* bsq_quantization_quantized(const bsq_quantization* quantization, bsq_tensor** out) {
+  return make(out, [&] { return value_of(quantization, "quantization").quantized; });
+}
+
+bsq_status* bsq_quantization_indices(const bsq_quantization* quantization, bsq_tensor** out) {
+  return make(out, [&] { return value_of(quantization, "quantization").indices; });
+}
+
+bsq_status* bsq_quantization_losses(const bsq_quantization* quantization, bsq_losses* losses) {
+  return bsq::guard([&] {
+    const bsq::Quantization& value = value_of(quantization, "quantization");
+    if (losses == nullptr) {
+      bsq::fail(Code::kInvalidArgument, "losses is NULL");
+    }
+    const bsq::Buffer out = bsq::checked_losses(losses);
+    bsq::store_losses(bsq::read_losses(value), losses, static_cast<uint64_t>(out.bytes));
+  });
+}
+
+bsq_status* bsq_quantization_backward(const bsq_quantization* quantization,
+                                      const bsq_tensor* grad_quantized, double grad_aux_loss,
+                                      bsq_tensor** grad_x) {
+  return make(grad_x, [&] {
+    return bsq::backward(value_of(quantization, "quantization"),
+                         grad_quantized == nullptr ? nullptr : &grad_quantized->value,
+                         grad_aux_loss);
+  });
+}

@@ -1,0 +1,179 @@
+#include "tensor_memory.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "buffers.h"
+#include "error.h"
+#include "options.h"
+
+namespace bsq {
+namespace {
+
+bool has_elements(const Shape& shape) {
+  return std::find(shape.begin(), shape.end(), 0) == shape.end();
+}
+
+// As LibTorch strides contiguous tensors, empty ones too.
+Shape contiguous_strides(const Shape& shape) {
+  Shape strides(shape.size());
+  int64_t stride = 1;
+  for (size_t i = shape.size(); i-- > 0;) {
+    strides[i] = stride;
+    stride *= std::max(shape[i], int64_t{1});
+  }
+  return strides;
+}
+
+// The bytes from the first element to the end of the last.
+int64_t extent(const Shape& shape, const Shape& strides, DType dtype) {
+  if (!has_elements(shape)) {
+    return 0;
+  }
+  int64_t last = 0;  // the position of the last element
+  for (size_t i = 0; i < shape.size(); ++i) {
+    int64_t reach = 0;
+    if (__builtin_mul_overflow(shape[i] - 1, strides[i], &reach) ||
+        __builtin_add_overflow(last, reach, &last)) {
+      last = -1;
+      break;
+    }
+  }
+  int64_t bytes = 0;
+  if (last < 0 || __builtin_add_overflow(last, 1, &last) ||
+      __builtin_mul_overflow(last, element_size(dtype), &bytes)) {
+    fail(Code::kInvalidArgument, "strides ", to_string(strides), " of shape ", to_string(shape),
+         " reach past 2^63 - 1 bytes");
+  }
+  return bytes;
+}
+
+void check_bytes(const Buffer& buffer, int64_t needed, const Shape& shape, DType dtype) {
+  if (buffer.bytes < needed) {
+    fail(Code::kInvalidArgument, buffer.name, " has ", buffer.bytes, " bytes, expected at least ",
+         needed, " for shape ", to_string(shape), " of ", name(dtype));
+  }
+  if (needed > 0 && buffer.data == nullptr) {
+    fail(Code::kInvalidArgument, buffer.name, " is NULL, expected ", needed, " bytes");
+  }
+}
+
+int64_t checked_dimension(int64_t dimension, const Shape& shape) {
+  if (dimension < 0 || dimension >= static_cast<int64_t>(shape.size())) {
+    fail(Code::kInvalidArgument, "dimension is ", dimension, ", expected 0 to ", shape.size() - 1,
+         " for shape ", to_string(shape));
+  }
+  return dimension;
+}
+
+}  // namespace
+
+Shape checked_shape(const int64_t* shape, int64_t rank, DType dtype) {
+  if (rank < 1 || rank > BSQ_MAX_RANK) {
+    fail(Code::kInvalidArgument, "rank is ", rank, ", expected 1 to ", BSQ_MAX_RANK);
+  }
+  if (shape == nullptr) {
+    fail(Code::kInvalidArgument, "shape is NULL");
+  }
+  Shape result(shape, shape + rank);
+  if (std::any_of(result.begin(), result.end(), [](int64_t size) { return size < 0; })) {
+    fail(Code::kInvalidArgument, "shape is ", to_string(result), ", expected sizes of at least 0");
+  }
+  static_cast<void>(byte_size(result, dtype));
+  return result;
+}
+
+TensorValue copy_in(DType dtype, const Device& device, const Shape& shape, const void* data,
+                    int64_t data_bytes) {
+  const int64_t bytes = byte_size(shape, dtype);
+  check_bytes({"data", data, data_bytes}, bytes, shape, dtype);
+  Tensor tensor = empty(shape, dtype, kCpu);
+  if (bytes > 0) {
+    std::memcpy(tensor.mutable_data_ptr(), data, static_cast<size_t>(bytes));
+  }
+  return {to(tensor, dtype, device), {}};
+}
+
+TensorValue borrow(DType dtype, const Device& device, const Shape& shape, const int64_t* strides,
+                   const void* data, int64_t data_bytes) {
+  const Shape all_strides =
+      strides == nullptr ? contiguous_strides(shape) : Shape(strides, strides + shape.size());
+  if (std::any_of(all_strides.begin(), all_strides.end(), [](int64_t s) { return s < 0; })) {
+    fail(Code::kInvalidArgument, "strides is ", to_string(all_strides),
+         ", expected strides of at least 0");
+  }
+  check_bytes({"data", data, data_bytes}, extent(shape, all_strides, dtype), shape, dtype);
+  if (reinterpret_cast<uintptr_t>(data) % static_cast<uintptr_t>(element_size(dtype)) != 0) {
+    fail(Code::kInvalidArgument, "data is at an address not aligned to ", element_size(dtype),
+         " bytes, the size of a ", name(dtype));
+  }
+  return {from_blob(data, shape, all_strides, dtype, device), {}, /*borrowed=*/true};
+}
+
+void describe(const TensorValue& value, bsq_tensor_info* info) {
+  const uint64_t size = checked_struct_size(info, "bsq_tensor_info", sizeof(bsq_tensor_info));
+  const Shape shape = bsq::shape(value.tensor);
+  const Shape strides = bsq::strides(value.tensor);
+  const Device device = bsq::device(value.tensor);
+  std::memset(info, 0, size);
+  info->struct_size = size;
+  info->dtype = static_cast<int32_t>(dtype(value.tensor));
+  info->device_type = static_cast<int32_t>(device.type);
+  info->device_index = device.index;
+  info->rank = static_cast<int32_t>(shape.size());
+  std::copy(shape.begin(), shape.end(), info->shape);
+  std::copy(strides.begin(), strides.end(), info->strides);
+}
+
+void copy_out(const TensorValue& value, DType dtype, void* data, int64_t data_bytes) {
+  const Shape shape = bsq::shape(value.tensor);
+  const int64_t bytes = byte_size(shape, dtype);
+  check_bytes({"data", data, data_bytes}, bytes, shape, dtype);
+  check(value.findings);
+  const Tensor on_cpu = contiguous(to(value.tensor, dtype, kCpu));
+  if (bytes > 0) {
+    std::memcpy(data, on_cpu.const_data_ptr(), static_cast<size_t>(bytes));
+  }
+}
+
+TensorValue convert(const TensorValue& value, DType dtype, const Device& device) {
+  const Tensor& tensor = value.tensor;
+  const bool same = bsq::dtype(tensor) == dtype && bsq::device(tensor) == device;
+  if (same && (value.borrowed || !tensor.is_contiguous())) {
+    return {clone(tensor), value.findings};
+  }
+  return {contiguous(to(tensor, dtype, device)), value.findings};
+}
+
+TensorValue permuted(const TensorValue& value, const int64_t* dimensions, int64_t rank) {
+  const Shape shape = bsq::shape(value.tensor);
+  if (rank != static_cast<int64_t>(shape.size())) {
+    fail(Code::kInvalidArgument, "rank is ", rank, ", expected ", shape.size(),
+         " dimensions for shape ", to_string(shape));
+  }
+  if (dimensions == nullptr) {
+    fail(Code::kInvalidArgument, "dimensions is NULL");
+  }
+  const Shape order(dimensions, dimensions + rank);
+  Shape sorted = order;
+  std::sort(sorted.begin(), sorted.end());
+  for (int64_t i = 0; i < rank; ++i) {
+    if (sorted[static_cast<size_t>(i)] != i) {
+      fail(Code::kInvalidArgument, "dimensions is ", to_string(order), ", expected each of 0 to ",
+           rank - 1, " once");
+    }
+  }
+  return {permute(value.tensor, order), value.findings, value.borrowed};
+}
+
+TensorValue narrowed(const TensorValue& value, int64_t dimension, int64_t start, int64_t length) {
+  const Shape shape = bsq::shape(value.tensor);
+  const int64_t size = shape[static_cast<size_t>(checked_dimension(dimension, shape))];
+  if (start < 0 || length < 0 || start > size || length > size - start) {
+    fail(Code::kInvalidArgument, "start is ", start, " and length ", length,
+         ", expected a part of dimension ", dimension, " of shape ", to_string(shape));
+  }
+  return {narrow(value.tensor, dimension, start, length), value.findings, value.borrowed};
+}
+
+}  // namespace bsq

@@ -1,0 +1,18 @@
+package io.github.bsq4j;
+
+/** What computes; all implementations give the same results, up to rounding. */
+public enum Implementation {
+  /** This library's own kernels where there are some for the device, else LibTorch's operators. */
+  AUTOMATIC,
+  /**
+   * This library's own kernels. Where there are none, calls fail with {@link
+   * BsqException.Code#UNSUPPORTED}.
+   */
+  KERNELS,
+  /**
+   * LibTorch's operators, on any device. For tensors only: calls on arrays and segments fail with
+   * {@link BsqException.Code#UNSUPPORTED}. They wait for nothing, so a value that is refused is
+   * reported by the first call that reads a result: see {@link Tensor#check()}.
+   */
+  OPERATORS
+}

@@ -1,0 +1,216 @@
+package io.github.bsq4j.internal;
+
+import static java.util.Objects.requireNonNull;
+
+import io.github.bsq4j.DType;
+import io.github.bsq4j.Device;
+import io.github.bsq4j.Losses;
+import io.github.bsq4j.internal.ffi.Bsq;
+import io.github.bsq4j.internal.ffi.bsq_tensor_info;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.function.Consumer;
+
+/**
+ * The tensor functions of {@code bsq.h} in Java's types. This class and {@link NativeCalls}, which
+ * has the others, are the only ones that use the generated bindings.
+ *
+ * <p>Tensors and quantizations are the segments that {@link Handles#adopt} makes: each function
+ * that returns one has bound it to the arena that it takes.
+ */
+public final class NativeTensors {
+  /** The largest number of dimensions of a tensor. */
+  public static final int MAX_RANK = Bsq.BSQ_MAX_RANK();
+
+  /** A native call that makes an object: it stores it in {@code out} and returns a status. */
+  private interface Maker {
+    MemorySegment make(Arena scratch, MemorySegment out);
+  }
+
+  private NativeTensors() {}
+
+  // Tensors
+
+  /** A tensor whose elements are not set. Loads the library if nobody has. */
+  public static MemorySegment empty(Arena arena, DType dtype, Device device, long[] shape) {
+    NativeLibrary.require();
+    return tensor(
+        arena,
+        (scratch, out) ->
+            Bsq.bsq_tensor_empty(
+                NativeCalls.code(dtype),
+                NativeCalls.code(device.type()),
+                device.index(),
+                longs(scratch, shape),
+                shape.length,
+                out));
+  }
+
+  /** A tensor of zeros. Loads the library if nobody has. */
+  public static MemorySegment zeros(Arena arena, DType dtype, Device device, long[] shape) {
+    NativeLibrary.require();
+    return tensor(
+        arena,
+        (scratch, out) ->
+            Bsq.bsq_tensor_zeros(
+                NativeCalls.code(dtype),
+                NativeCalls.code(device.type()),
+                device.index(),
+                longs(scratch, shape),
+                shape.length,
+                out));
+  }
+
+  /** A tensor in the memory at data, which must outlive it. Loads the library if nobody has. */
+  public static MemorySegment borrow(
+      Arena arena, MemorySegment data, DType dtype, Device device, long[] shape, long[] strides) {
+    NativeLibrary.require();
+    return tensor(
+        arena,
+        (scratch, out) ->
+            Bsq.bsq_tensor_borrow(
+                NativeCalls.code(dtype),
+                NativeCalls.code(device.type()),
+                device.index(),
+                longs(scratch, shape),
+                longs(scratch, strides),
+                shape.length,
+                data,
+                data.byteSize(),
+                out));
+  }
+
+  public static TensorInfo describe(MemorySegment tensor) {
+    try (Arena scratch = Arena.ofConfined()) {
+      MemorySegment info = bsq_tensor_info.allocate(scratch);
+      bsq_tensor_info.struct_size(info, bsq_tensor_info.sizeof());
+      NativeCalls.check(Bsq.bsq_tensor_describe(tensor, info));
+      int rank = bsq_tensor_info.rank(info);
+      return new TensorInfo(
+          NativeCalls.dtype(bsq_tensor_info.dtype(info)),
+          new Device(
+              NativeCalls.deviceType(bsq_tensor_info.device_type(info)),
+              bsq_tensor_info.device_index(info)),
+          longs(bsq_tensor_info.shape(info), rank),
+          longs(bsq_tensor_info.strides(info), rank));
+    }
+  }
+
+  /** The address of the first element, of zero length and unknown lifetime. */
+  public static MemorySegment data(MemorySegment tensor) {
+    try (Arena scratch = Arena.ofConfined()) {
+      MemorySegment data = scratch.allocate(ValueLayout.ADDRESS);
+      NativeCalls.check(Bsq.bsq_tensor_data(tensor, data));
+      return data.get(ValueLayout.ADDRESS, 0);
+    }
+  }
+
+  /** Copies all elements, as {@code dtype} and in row-major order, to a segment of any kind. */
+  public static void read(MemorySegment tensor, DType dtype, MemorySegment elements) {
+    try (Arena scratch = Arena.ofConfined()) {
+      MemorySegment copy = scratch.allocate(elements.byteSize(), dtype.byteSize());
+      NativeCalls.check(
+          Bsq.bsq_tensor_read(tensor, NativeCalls.code(dtype), copy, copy.byteSize()));
+      elements.copyFrom(copy);
+    }
+  }
+
+  public static void check(MemorySegment tensor) {
+    NativeCalls.check(Bsq.bsq_tensor_check(tensor));
+  }
+
+  public static MemorySegment to(Arena arena, MemorySegment tensor, DType dtype, Device device) {
+    return tensor(
+        arena,
+        (_, out) ->
+            Bsq.bsq_tensor_to(
+                tensor,
+                NativeCalls.code(dtype),
+                NativeCalls.code(device.type()),
+                device.index(),
+                out));
+  }
+
+  public static MemorySegment permute(Arena arena, MemorySegment tensor, long[] dimensions) {
+    return tensor(
+        arena,
+        (scratch, out) ->
+            Bsq.bsq_tensor_permute(tensor, longs(scratch, dimensions), dimensions.length, out));
+  }
+
+  public static MemorySegment narrow(
+      Arena arena, MemorySegment tensor, int dimension, long start, long length) {
+    return tensor(arena, (_, out) -> Bsq.bsq_tensor_narrow(tensor, dimension, start, length, out));
+  }
+
+  // The quantizer
+
+  public static MemorySegment encode(Arena arena, MemorySegment options, MemorySegment x) {
+    return tensor(arena, (_, out) -> Bsq.bsq_tensor_encode(options, x, out));
+  }
+
+  public static MemorySegment decode(
+      Arena arena, MemorySegment options, MemorySegment indices, DType dtype) {
+    return tensor(
+        arena, (_, out) -> Bsq.bsq_tensor_decode(options, indices, NativeCalls.code(dtype), out));
+  }
+
+  public static MemorySegment bitsToCodes(Arena arena, MemorySegment bits) {
+    return tensor(arena, (_, out) -> Bsq.bsq_tensor_bits_to_codes(bits, out));
+  }
+
+  public static MemorySegment codesToIndices(
+      Arena arena, MemorySegment options, MemorySegment codes) {
+    return tensor(arena, (_, out) -> Bsq.bsq_tensor_codes_to_indices(options, codes, out));
+  }
+
+  /** A quantization, not a tensor. */
+  public static MemorySegment forward(Arena arena, MemorySegment options, MemorySegment x) {
+    return make(
+        arena, Bsq::bsq_quantization_free, (_, out) -> Bsq.bsq_tensor_forward(options, x, out));
+  }
+
+  public static MemorySegment quantized(Arena arena, MemorySegment quantization) {
+    return tensor(arena, (_, out) -> Bsq.bsq_quantization_quantized(quantization, out));
+  }
+
+  public static MemorySegment indices(Arena arena, MemorySegment quantization) {
+    return tensor(arena, (_, out) -> Bsq.bsq_quantization_indices(quantization, out));
+  }
+
+  public static Losses losses(MemorySegment quantization) {
+    return NativeCalls.losses(out -> Bsq.bsq_quantization_losses(quantization, out));
+  }
+
+  /** The gradient of x; {@code gradQuantized} is {@link MemorySegment#NULL} for none. */
+  public static MemorySegment backward(
+      Arena arena, MemorySegment quantization, MemorySegment gradQuantized, double gradAuxLoss) {
+    return tensor(
+        arena,
+        (_, out) -> Bsq.bsq_quantization_backward(quantization, gradQuantized, gradAuxLoss, out));
+  }
+
+  private static MemorySegment tensor(Arena arena, Maker maker) {
+    return make(arena, Bsq::bsq_tensor_free, maker);
+  }
+
+  private static MemorySegment make(Arena arena, Consumer<MemorySegment> free, Maker maker) {
+    requireNonNull(arena, "arena");
+    try (Arena scratch = Arena.ofConfined()) {
+      MemorySegment out = scratch.allocate(ValueLayout.ADDRESS);
+      NativeCalls.check(maker.make(scratch, out));
+      return Handles.adopt(arena, out.get(ValueLayout.ADDRESS, 0), free);
+    }
+  }
+
+  private static MemorySegment longs(Arena scratch, long[] values) {
+    return scratch.allocateFrom(ValueLayout.JAVA_LONG, values);
+  }
+
+  private static long[] longs(MemorySegment array, int count) {
+    return array
+        .asSlice(0, count * ValueLayout.JAVA_LONG.byteSize())
+        .toArray(ValueLayout.JAVA_LONG);
+  }
+}

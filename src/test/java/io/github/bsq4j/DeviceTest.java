@@ -1,0 +1,93 @@
+package io.github.bsq4j;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeFalse;
+
+import java.lang.foreign.Arena;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class DeviceTest {
+  @Test
+  void names() {
+    assertEquals(Device.CPU, Device.parse("cpu"));
+    assertEquals(Device.cuda(0), Device.parse("cuda"));
+    assertEquals(new Device(Device.Type.CUDA, 12), Device.parse("cuda:12"));
+    assertEquals("cpu", Device.CPU.toString());
+    assertEquals("cuda:0", Device.cuda(0).toString());
+    assertEquals(Device.cuda(999_999_999), Device.parse("cuda:999999999"));
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "",
+        "gpu",
+        "CPU",
+        "cpu:0",
+        "cuda:",
+        "cuda:-1",
+        "cuda:+1",
+        "cuda:01",
+        "cuda:1 ",
+        "cuda:1\n",
+        "cuda:1000000000",
+        "cuda:١"
+      })
+  void namesOfNothing(String name) {
+    assertRefused(
+        "device is \"" + name + "\", expected cpu, cuda or cuda:N, N at least 0",
+        () -> Device.parse(name));
+  }
+
+  @Test
+  void indicesThatMakeNoSense() {
+    assertRefused("index is -1, expected at least 0", () -> Device.cuda(-1));
+    assertRefused("index is 1, expected 0 for the CPU", () -> new Device(Device.Type.CPU, 1));
+    assertEquals(
+        "type", assertThrows(NullPointerException.class, () -> new Device(null, 0)).getMessage());
+    assertEquals(
+        "name", assertThrows(NullPointerException.class, () -> Device.parse(null)).getMessage());
+  }
+
+  @Test
+  void theCpuIsAlwaysThere() {
+    assertTrue(Device.CPU.isAvailable());
+    assertTrue(Device.CPU.problem().isEmpty());
+  }
+
+  @Test
+  void aDeviceThatIsMissingSaysWhyEverywhere() {
+    Device missing = Device.cuda(99);
+    String problem = missing.problem().orElseThrow();
+    try (Arena arena = Arena.ofConfined()) {
+      Tensor tensor = Tensor.of(arena, new float[1]);
+      for (Executable call :
+          new Executable[] {
+            () -> Tensor.empty(arena, DType.FLOAT32, missing, 1),
+            () -> Tensor.zeros(arena, DType.FLOAT32, missing, 1),
+            () -> tensor.to(arena, missing),
+            () -> Tensor.borrow(arena, arena.allocate(4, 4), DType.FLOAT32, missing, 1)
+          }) {
+        BsqException e = assertThrows(BsqException.class, call);
+        assertEquals(problem, e.getMessage());
+        assertEquals(BsqException.Code.UNSUPPORTED, e.code());
+      }
+    }
+  }
+
+  @Test
+  void withoutCudaItSaysWhatIsMissing() {
+    assumeFalse(Device.cuda(0).isAvailable(), "there is a GPU");
+    String problem = Device.cuda(0).problem().orElseThrow();
+    assertTrue(problem.contains("CUDA"), problem);
+  }
+
+  private static void assertRefused(String message, Executable call) {
+    assertEquals(message, assertThrows(IllegalArgumentException.class, call).getMessage());
+  }
+}
