@@ -4,6 +4,8 @@
 #   scripts/build-native.sh                              build the release preset
 #   scripts/build-native.sh --test                       and run its tests
 #   scripts/build-native.sh --preset sanitize --test     under the sanitizers
+#   scripts/build-native.sh --preset sanitize --print-preload
+#                                                        what LD_PRELOAD must name for Java to load it
 #   scripts/build-native.sh --lint                       clang-tidy, where it is installed
 # shellcheck source-path=SCRIPTDIR source=common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -15,7 +17,9 @@ while (($# > 0)); do
     --preset) preset=${2:?--preset needs a name of native/CMakePresets.json}; shift ;;
     --test) action='test' ;;
     --lint) action=lint ;;
-    *) die "unknown option $1." "Usage: scripts/build-native.sh [--preset NAME] [--test | --lint]" ;;
+    --print-preload) action=print-preload ;;
+    *) die "unknown option $1." \
+      "Usage: scripts/build-native.sh [--preset NAME] [--test | --lint | --print-preload]" ;;
   esac
   shift
 done
@@ -73,6 +77,12 @@ case $action in
     fi
     ;;
   test) ctest --preset "$preset" ;;
+  print-preload)
+    # The sanitizer's runtime must be in a process from its start, and looks for libstdc++'s throw only
+    # then; java itself needs no libstdc++.
+    ldd "$build_folder/libbsq.so" |
+      sed -nE 's/.*lib(asan|stdc\+\+)\.so.* => (.*) \(.*/\2/p' | paste -s -d ' '
+    ;;
   lint)
     # Other versions of clang-tidy find other things.
     passed=$build_folder/lint.passed

@@ -23,8 +23,21 @@ class ReadmeTest {
   @Test
   void theExampleProgramPrintsWhatIsShown(@TempDir Path folder) throws Exception {
     List<String> blocks = codeBlocks("README.md");
-    int program = firstThatContains(blocks, "void main()");
-    Path source = Files.writeString(folder.resolve("Example.java"), blocks.get(program));
+    int program = firstThatContains(blocks, "float[] points");
+    assertTrue(blocks.get(program + 1).contains("--enable-native-access=ALL-UNNAMED -cp "));
+    assertEquals(blocks.get(program + 2), run(blocks.get(program), folder));
+    assertTrue(blocks.get(program).lines().count() <= 25, "the example has grown long");
+  }
+
+  @Test
+  void theTensorProgramPrintsWhatIsShown(@TempDir Path folder) throws Exception {
+    List<String> blocks = codeBlocks("README.md");
+    int program = firstThatContains(blocks, "Tensor.of");
+    assertEquals(blocks.get(program + 1), run(blocks.get(program), folder));
+  }
+
+  private static String run(String program, Path folder) throws Exception {
+    Path source = Files.writeString(folder.resolve("Example.java"), program);
     Process process =
         new ProcessBuilder(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
@@ -37,9 +50,7 @@ class ReadmeTest {
             .start();
     String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
     assertEquals(0, process.waitFor(), output);
-    assertTrue(blocks.get(program + 1).contains("--enable-native-access=ALL-UNNAMED -cp "));
-    assertEquals(blocks.get(program + 2), output);
-    assertTrue(blocks.get(program).lines().count() <= 25, "the example has grown long");
+    return output;
   }
 
   @Test
@@ -66,7 +77,8 @@ class ReadmeTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"README.md", "CONTRIBUTING.md", "examples/README.md"})
+  @ValueSource(
+      strings = {"README.md", "CONTRIBUTING.md", "examples/README.md", "docs/lifetimes.md"})
   void linksAndScriptsExist(String document) throws Exception {
     String text = Files.readString(Path.of(document));
     List<String> mentioned =

@@ -1,0 +1,155 @@
+package io.github.bsq4j.lifetimes;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.bsq4j.BinarySphericalQuantizer;
+import io.github.bsq4j.BsqException;
+import io.github.bsq4j.ChildJvm;
+import io.github.bsq4j.DType;
+import io.github.bsq4j.Device;
+import io.github.bsq4j.Implementation;
+import io.github.bsq4j.NativeRuntime;
+import io.github.bsq4j.Quantization;
+import io.github.bsq4j.QuantizerOptions;
+import io.github.bsq4j.Tensor;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Consumer;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.Test;
+
+/**
+ * Memory that runs out, in a process that may not have more of it than a little above what it has
+ * when all is loaded and warm. Each failure says what was asked for; nothing leaks, and small work
+ * goes on.
+ */
+class OutOfMemoryTest {
+  private static final String TENSOR =
+      "could not allocate \\d+ bytes on cpu for a tensor of shape ";
+
+  private static final String BUFFER = "could not allocate \\d+ bytes of CPU memory for .*";
+
+  @Test
+  void everyAllocationThatFailsIsToldAndTheProcessLives() throws Exception {
+    ChildJvm child =
+        ChildJvm.run(
+            Work.class,
+            Map.of("OMP_NUM_THREADS", "2"),
+            "--enable-native-access=ALL-UNNAMED",
+            "-Dlibtorch=" + NativeRuntime.info().libtorch().orElseThrow(),
+            "-XX:+UseSerialGC",
+            "-Xms512m",
+            "-Xmx512m");
+    assertEquals(0, child.status(), () -> child.out() + child.err());
+    List<String> lines = child.out().lines().toList();
+    List<String> expected =
+        List.of(
+            "zeros: OUT_OF_MEMORY " + TENSOR + "\\[1073741824\\] and type float32",
+            "empty: OUT_OF_MEMORY " + TENSOR + "\\[16384, 65536\\] and type float64",
+            "of: OUT_OF_MEMORY " + TENSOR + "\\[50000000\\] and type float32",
+            "to\\(FLOAT64\\): OUT_OF_MEMORY " + TENSOR + "\\[40000000\\] and type float64",
+            "forward: OUT_OF_MEMORY " + BUFFER,
+            "backward: OUT_OF_MEMORY " + BUFFER,
+            "forward with operators: OUT_OF_MEMORY " + TENSOR + ".*",
+            "backward with operators: OUT_OF_MEMORY " + TENSOR + ".*",
+            "live 0");
+    assertEquals(expected.size(), lines.size(), child::out);
+    for (int i = 0; i < lines.size(); i++) {
+      assertTrue(Pattern.matches(expected.get(i), lines.get(i)), child::out);
+    }
+  }
+
+  /** Fills its address space, and prints what that throws. */
+  static final class Work {
+    private static final long ALLOWED = 100_000_000;
+    private static final int DIM = 24; // 2^24 numbers of any type are more than that, or near it
+
+    private Work() {}
+
+    public static void main(String[] args) throws Throwable {
+      BinarySphericalQuantizer small = BinarySphericalQuantizer.create(13);
+      BinarySphericalQuantizer large = BinarySphericalQuantizer.create(DIM);
+      BinarySphericalQuantizer operators =
+          BinarySphericalQuantizer.create(
+              QuantizerOptions.builder(DIM).implementation(Implementation.OPERATORS).build());
+      useALittle(small);
+      float[] array = new float[50_000_000];
+      Arena before = Arena.ofConfined();
+      Tensor half = Tensor.zeros(before, DType.FLOAT32, Device.CPU, 40_000_000);
+      Tensor row = Tensor.zeros(before, DType.FLOAT64, Device.CPU, 1, DIM);
+      Quantization quantization = large.forward(before, row);
+      Quantization withOperators = operators.forward(before, row);
+
+      limitAddressSpace();
+      tell("zeros", arena -> Tensor.zeros(arena, DType.FLOAT32, Device.CPU, 1L << 30));
+      tell("empty", arena -> Tensor.empty(arena, DType.FLOAT64, Device.CPU, 1L << 14, 1L << 16));
+      tell("of", arena -> Tensor.of(arena, array));
+      tell("to(FLOAT64)", arena -> half.to(arena, DType.FLOAT64));
+      tell("forward", arena -> large.forward(arena, row));
+      tell("backward", arena -> quantization.backward(arena, 1));
+      tell("forward with operators", arena -> operators.forward(arena, row));
+      tell("backward with operators", arena -> withOperators.backward(arena, 1));
+      useALittle(small);
+      before.close();
+      System.out.println("live " + LiveHandles.count());
+    }
+
+    private static void tell(String name, Consumer<Arena> work) {
+      long live = LiveHandles.count();
+      try (Arena arena = Arena.ofConfined()) {
+        work.accept(arena);
+        System.out.println(name + ": done");
+      } catch (BsqException e) {
+        System.out.println(name + ": " + e.code() + " " + e.getMessage());
+      }
+      if (LiveHandles.count() != live) {
+        System.out.println(name + ": leaves " + (LiveHandles.count() - live));
+      }
+    }
+
+    private static void useALittle(BinarySphericalQuantizer quantizer) {
+      try (Arena arena = Arena.ofConfined()) {
+        float[] values = new float[4000 * 13];
+        Arrays.fill(values, 1);
+        Tensor x = Tensor.of(arena, values, 4000, 13);
+        Quantization quantization = quantizer.forward(arena, x);
+        quantization.backward(arena, x, 1).to(arena, DType.BFLOAT16).toFloatArray();
+        if (quantization.indices().toLongArray()[3999] != 8191) {
+          System.out.println("wrong");
+        }
+      }
+    }
+
+    /** As {@code prlimit --as} does. */
+    private static void limitAddressSpace() throws Throwable {
+      String size = Files.readString(Path.of("/proc/self/statm")).split(" ", 2)[0];
+      long limit = Long.parseLong(size) * 4096 + ALLOWED;
+      Linker linker = Linker.nativeLinker();
+      try (Arena arena = Arena.ofConfined()) {
+        MemorySegment limits = arena.allocateFrom(ValueLayout.JAVA_LONG, limit, limit);
+        int rlimitAs = 9;
+        int result =
+            (int)
+                linker
+                    .downcallHandle(
+                        linker.defaultLookup().findOrThrow("setrlimit"),
+                        FunctionDescriptor.of(
+                            ValueLayout.JAVA_INT, ValueLayout.JAVA_INT, ValueLayout.ADDRESS))
+                    .invokeExact(rlimitAs, limits);
+        if (result != 0) {
+          throw new IOException("setrlimit failed");
+        }
+      }
+    }
+  }
+}
