@@ -23,12 +23,12 @@ CudaDevices ask() {
   }
   void* const driver = dlopen("libcuda.so.1", RTLD_LAZY);
   if (driver == nullptr) {
-    return {0, "no NVIDIA driver was found (libcuda.so.1 cannot be loaded)"};
+    return {0, "CUDA needs an NVIDIA driver, and none was found (libcuda.so.1 cannot be loaded)"};
   }
   const auto init = find<CuInit>(driver, "cuInit");
   const auto get_count = find<CuDeviceGetCount>(driver, "cuDeviceGetCount");
   if (init == nullptr || get_count == nullptr) {
-    return {0, "libcuda.so.1 is no NVIDIA driver"};
+    return {0, "CUDA needs an NVIDIA driver, and libcuda.so.1 is none"};
   }
   int error = init(0);
   int count = 0;
@@ -36,9 +36,9 @@ CudaDevices ask() {
     error = get_count(&count);
   }
   if (error != 0) {
-    return {0, "the NVIDIA driver fails with error " + std::to_string(error)};
+    return {0, "the CUDA driver fails with error " + std::to_string(error)};
   }
-  return {count, count > 0 ? "" : "the NVIDIA driver shows no device to this process"};
+  return {count, count > 0 ? "" : "the CUDA driver shows no device to this process"};
 }
 
 }  // namespace
