@@ -25,27 +25,24 @@ Shape contiguous_strides(const Shape& shape) {
   return strides;
 }
 
-// The bytes from the first element to the end of the last.
+// The bytes from the first element to the end of the last. Throws Error where a position in any
+// dimension, even that behind the last element, does not fit into an int64: views compute them.
 int64_t extent(const Shape& shape, const Shape& strides, DType dtype) {
-  if (!has_elements(shape)) {
-    return 0;
-  }
   int64_t last = 0;  // the position of the last element
+  int64_t behind = 0;
+  int64_t bytes = 0;
+  bool overflows = false;
   for (size_t i = 0; i < shape.size(); ++i) {
     int64_t reach = 0;
-    if (__builtin_mul_overflow(shape[i] - 1, strides[i], &reach) ||
-        __builtin_add_overflow(last, reach, &last)) {
-      last = -1;
-      break;
-    }
+    overflows = overflows || __builtin_mul_overflow(shape[i], strides[i], &reach) ||
+                __builtin_add_overflow(behind, reach, &behind);
+    last += overflows || shape[i] == 0 ? 0 : reach - strides[i];
   }
-  int64_t bytes = 0;
-  if (last < 0 || __builtin_add_overflow(last, 1, &last) ||
-      __builtin_mul_overflow(last, element_size(dtype), &bytes)) {
+  if (overflows || __builtin_mul_overflow(behind, element_size(dtype), &bytes)) {
     fail(Code::kInvalidArgument, "strides ", to_string(strides), " of shape ", to_string(shape),
          " reach past 2^63 - 1 bytes");
   }
-  return bytes;
+  return has_elements(shape) ? (last + 1) * element_size(dtype) : 0;
 }
 
 void check_bytes(const Buffer& buffer, int64_t needed, const Shape& shape, DType dtype) {

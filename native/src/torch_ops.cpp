@@ -8,6 +8,7 @@
 #include <array>
 
 #include "error.h"
+#include "thread_pool.h"
 #include "torch_error.h"
 
 namespace bsq {
@@ -59,6 +60,7 @@ using Stack = std::array<StableIValue, 8>;
 // Calls the operator; its results are at the front of the stack.
 template <class... Args>
 Stack call_stack(const char* name, const char* overload, const Args&... args) {
+  require_thread_pool();
   Stack stack{torch::stable::detail::from(args)...};
   check_torch(torch_call_dispatcher(name, overload, stack.data(), TORCH_ABI_VERSION), name);
   return stack;
@@ -163,6 +165,7 @@ Tensor zeros(const Shape& shape, DType dtype, const Device& device) {
 
 Tensor full(const Shape& shape, double value, DType dtype, const Device& device) {
   return allocate(shape, dtype, device, [&] {
+    require_thread_pool();  // to fill them
     int32_t type = torch_number(dtype);
     int32_t device_type = torch_number(device.type);
     AtenTensorHandle tensor = nullptr;
@@ -175,11 +178,12 @@ Tensor full(const Shape& shape, double value, DType dtype, const Device& device)
 
 Tensor from_blob(const void* data, const Shape& shape, const Shape& strides, DType dtype,
                  const Device& device) {
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): no tensor is ever written
+  void* const memory = const_cast<void*>(data);
   AtenTensorHandle tensor = nullptr;
-  check_torch(aoti_torch_create_tensor_from_blob(const_cast<void*>(data),
-                                                 static_cast<int64_t>(shape.size()), shape.data(),
-                                                 strides.data(), 0, torch_number(dtype),
-                                                 torch_number(device.type), device.index, &tensor),
+  check_torch(aoti_torch_create_tensor_from_blob(
+                  memory, static_cast<int64_t>(shape.size()), shape.data(), strides.data(), 0,
+                  torch_number(dtype), torch_number(device.type), device.index, &tensor),
               "from_blob");
   return Tensor(tensor);
 }

@@ -7,6 +7,7 @@
 #include <array>
 #include <memory>
 
+#include "thread_pool.h"
 #include "torch_error.h"
 
 namespace bsq {
@@ -49,6 +50,7 @@ int32_t num_threads() noexcept {
 
 template <class T>
 void matmul(Matrix<T> out, Matrix<T> left, Matrix<T> right, double beta, double alpha) {
+  require_thread_pool();
   const TensorHandle out_view = view(out);
   check_torch(aoti_torch_cpu_addmm_out(out_view.get(), out_view.get(), view(left).get(),
                                        view(right).get(), beta, alpha),
@@ -65,6 +67,7 @@ void detail::parallel_for(int64_t size, int64_t grain, RangeFunction function, v
     }
     return;
   }
+  require_thread_pool();
   check_torch(torch_parallel_for(0, size, grain, function, context), "parallel_for");
 }
 

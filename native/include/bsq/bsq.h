@@ -219,7 +219,8 @@ BSQ_API bsq_status* bsq_host_codes_to_indices(const bsq_options* options, int32_
  * Values that are refused (a row that is not finite, an index out of range) make CPU kernels fail
  * at once. Operators never wait for a device, so there the result carries the finding, and so does
  * everything computed from it: bsq_tensor_read, bsq_tensor_check and bsq_quantization_losses, which
- * do wait, then fail with BSQ_INVALID_ARGUMENT, the position and the value.
+ * do wait, then fail with BSQ_INVALID_ARGUMENT, the position and the value. Positions are those in
+ * a matrix of rows: all leading dimensions count as one.
  */
 typedef struct bsq_tensor bsq_tensor;
 

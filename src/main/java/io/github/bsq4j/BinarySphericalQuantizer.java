@@ -458,7 +458,14 @@ public final class BinarySphericalQuantizer {
     return HostBuffers.byteSize(rows, 1, ValueLayout.JAVA_LONG.byteSize());
   }
 
-  private static ValueLayout hostLayout(DType dtype) {
+  /** The layout of an element of an array or segment, once it is clear that these are served. */
+  private ValueLayout hostLayout(DType dtype) {
+    if (options.implementation() == Implementation.OPERATORS) {
+      throw new BsqException(
+          BsqException.Code.UNSUPPORTED,
+          "Implementation.OPERATORS computes tensors alone: use a Tensor, or another"
+              + " implementation for arrays and segments");
+    }
     return switch (requireNonNull(dtype, "dtype")) {
       case FLOAT32, FLOAT64 -> dtype.layout();
       default ->

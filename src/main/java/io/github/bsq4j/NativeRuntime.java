@@ -101,7 +101,7 @@ public final class NativeRuntime {
       line(report, label(device.device()), device.implementation());
     }
     if (info.available() && info.devices().stream().noneMatch(NativeRuntime::isCuda)) {
-      line(report, "CUDA", "not available: " + Device.cuda(0).problem().orElse("no device"));
+      line(report, "CUDA", Device.cuda(0).problem().orElse("no device"));
     }
     line(
         report,

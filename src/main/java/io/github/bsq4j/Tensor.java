@@ -20,7 +20,8 @@ import java.util.Arrays;
  * arena does not close while a call uses one of its tensors. A tensor keeps all that it needs
  * alive, so results may outlive what they were computed from.
  *
- * <p><b>Threads.</b> Tensors are immutable. All threads that its arena admits may share one.
+ * <p><b>Threads.</b> Tensors are immutable, but for what others do to memory that is borrowed. All
+ * threads that its arena admits may share one.
  *
  * <p><b>Waiting.</b> Nothing waits for a GPU except what reads values: {@link #check}, {@link
  * #asSegment}, {@link #toFloatArray} and its siblings. Where a tensor comes from values that are
@@ -103,7 +104,8 @@ public final class Tensor {
   }
 
   /**
-   * A copy of a segment's first elements, in row-major order, as a tensor on the CPU.
+   * A copy of a segment's first elements, in row-major order and native byte order, as a tensor on
+   * the CPU.
    *
    * @param data native memory of any alignment, or an array of the type or of bytes
    * @throws IllegalArgumentException if the shape is none, or {@code data} is too short or an array
@@ -125,7 +127,8 @@ public final class Tensor {
    *
    * <p>Memory of another library, which comes without an arena, is passed as {@code
    * MemorySegment.ofAddress(address).reinterpret(byteSize)}, and has to stay valid as long as the
-   * owner's arena is open. On a GPU it must be ready for the device's default stream.
+   * owner's arena is open. On a GPU it must be ready for the device's default stream. Of a mapped
+   * file, nobody may cut anything off meanwhile: the operating system then ends the JVM.
    *
    * @param owner the arena that {@code data} belongs to
    * @param data from the first element on; aligned to the element size; may be read-only
@@ -147,8 +150,8 @@ public final class Tensor {
     }
     if (!data.scope().equals(owner.scope()) && !data.scope().equals(Arena.global().scope())) {
       throw new IllegalArgumentException(
-          "data belongs to another arena than owner, expected the same: they must live equally"
-              + " long");
+          "data belongs to another arena than owner, expected the same, since they must live"
+              + " equally long; copyOf takes data of any arena");
     }
     TensorShapes.elementCount(shape, dtype);
     long extent = TensorShapes.extent(shape, strides);
@@ -433,8 +436,8 @@ public final class Tensor {
    * Makes sure that the elements are not computed from values that are refused. Waits for the
    * device where that takes waiting to find out.
    *
-   * @throws BsqException if they come from values that are refused; the message has the position
-   *     and the value
+   * @throws BsqException if they come from values that are refused; the message has the value, and
+   *     its position in a matrix of rows, in which all leading dimensions count as one
    */
   public void check() {
     NativeTensors.check(handle);

@@ -48,7 +48,7 @@ class NativeRuntimeTest {
             "CPU               CPU kernels (baseline)",
             Device.cuda(0)
                 .problem()
-                .map(problem -> "CUDA              not available: " + problem)
+                .map(problem -> "CUDA              " + problem)
                 .orElse("CUDA 0            "))) {
       assertTrue(report.contains(expected), report);
     }

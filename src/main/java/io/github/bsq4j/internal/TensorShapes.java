@@ -54,15 +54,16 @@ public final class TensorShapes {
           "strides has %d dimensions, but shape has %d".formatted(strides.length, shape.length));
     }
     requireNoNegative("strides", strides);
-    if (size(shape) == 0) {
-      return 0;
-    }
     try {
       long last = 0;
+      long behind = 0; // views compute positions behind the last element too
       for (int i = 0; i < shape.length; i++) {
-        last = Math.addExact(last, Math.multiplyExact(shape[i] - 1, strides[i]));
+        long reach = Math.multiplyExact(shape[i], strides[i]);
+        behind = Math.addExact(behind, reach);
+        last += shape[i] == 0 ? 0 : reach - strides[i];
       }
-      return Math.addExact(last, 1);
+      Math.addExact(behind, 1);
+      return size(shape) == 0 ? 0 : last + 1;
     } catch (ArithmeticException e) {
       throw new IllegalArgumentException(
           "shape %s with strides %s reaches beyond 2^63 - 1 elements"
