@@ -55,6 +55,7 @@ template <class... Parts>
   std::ostringstream message;
   message.imbue(std::locale::classic());  // not the host program's: no digits grouped
   message.precision(9);
+  message.exceptions(std::ios::badbit);  // no memory: rather no message than half of one
   (detail::write(message, parts), ...);
   throw Error(code, std::move(message).str());
 }

@@ -38,12 +38,12 @@ const auto& value_of(const T* object, const char* name) {
   return object->value;
 }
 
-// Stores what body makes in *out, in a new object.
+// Stores what body makes in *out, in a new object. The name is the parameter's.
 template <class T, class Body>
-bsq_status* make(T** out, const Body& body) {
+bsq_status* make(T** out, const char* name, const Body& body) {
   return bsq::guard([&] {
     if (out == nullptr) {
-      bsq::fail(Code::kInvalidArgument, "out is NULL");
+      bsq::fail(Code::kInvalidArgument, name, " is NULL");
     }
     *out = nullptr;
     *out = new T{body(), {}};
@@ -54,7 +54,7 @@ bsq_status* make(T** out, const Body& body) {
 
 bsq_status* bsq_tensor_empty(int32_t dtype, int32_t device_type, int32_t device_index,
                              const int64_t* shape, int64_t rank, bsq_tensor** out) {
-  return make(out, [&]() -> TensorValue {
+  return make(out, "out", [&]() -> TensorValue {
     const DType type = bsq::checked_dtype(dtype);
     const Device device = bsq::checked_device(device_type, device_index);
     return {bsq::empty(bsq::checked_shape(shape, rank, type), type, device), {}};
@@ -63,7 +63,7 @@ bsq_status* bsq_tensor_empty(int32_t dtype, int32_t device_type, int32_t device_
 
 bsq_status* bsq_tensor_zeros(int32_t dtype, int32_t device_type, int32_t device_index,
                              const int64_t* shape, int64_t rank, bsq_tensor** out) {
-  return make(out, [&]() -> TensorValue {
+  return make(out, "out", [&]() -> TensorValue {
     const DType type = bsq::checked_dtype(dtype);
     const Device device = bsq::checked_device(device_type, device_index);
     return {bsq::zeros(bsq::checked_shape(shape, rank, type), type, device), {}};
@@ -73,7 +73,7 @@ bsq_status* bsq_tensor_zeros(int32_t dtype, int32_t device_type, int32_t device_
 bsq_status* bsq_tensor_copy(int32_t dtype, int32_t device_type, int32_t device_index,
                             const int64_t* shape, int64_t rank, const void* data,
                             int64_t data_bytes, bsq_tensor** out) {
-  return make(out, [&] {
+  return make(out, "out", [&] {
     const DType type = bsq::checked_dtype(dtype);
     const Device device = bsq::checked_device(device_type, device_index);
     return bsq::copy_in(type, device, bsq::checked_shape(shape, rank, type), data, data_bytes);
@@ -83,7 +83,7 @@ bsq_status* bsq_tensor_copy(int32_t dtype, int32_t device_type, int32_t device_i
 bsq_status* bsq_tensor_borrow(int32_t dtype, int32_t device_type, int32_t device_index,
                               const int64_t* shape, const int64_t* strides, int64_t rank,
                               const void* data, int64_t data_bytes, bsq_tensor** out) {
-  return make(out, [&] {
+  return make(out, "out", [&] {
     const DType type = bsq::checked_dtype(dtype);
     const Device device = bsq::checked_device(device_type, device_index);
     return bsq::borrow(type, device, bsq::checked_shape(shape, rank, type), strides, data,
@@ -120,7 +120,7 @@ bsq_status* bsq_tensor_check(const bsq_tensor* tensor) {
 
 bsq_status* bsq_tensor_to(const bsq_tensor* tensor, int32_t dtype, int32_t device_type,
                           int32_t device_index, bsq_tensor** out) {
-  return make(out, [&] {
+  return make(out, "out", [&] {
     return bsq::convert(value_of(tensor, "tensor"), bsq::checked_dtype(dtype),
                         bsq::checked_device(device_type, device_index));
   });
@@ -128,52 +128,54 @@ bsq_status* bsq_tensor_to(const bsq_tensor* tensor, int32_t dtype, int32_t devic
 
 bsq_status* bsq_tensor_permute(const bsq_tensor* tensor, const int64_t* dimensions, int64_t rank,
                                bsq_tensor** out) {
-  return make(out, [&] { return bsq::permuted(value_of(tensor, "tensor"), dimensions, rank); });
+  return make(out, "out",
+              [&] { return bsq::permuted(value_of(tensor, "tensor"), dimensions, rank); });
 }
 
 bsq_status* bsq_tensor_narrow(const bsq_tensor* tensor, int64_t dimension, int64_t start,
                               int64_t length, bsq_tensor** out) {
-  return make(out,
+  return make(out, "out",
               [&] { return bsq::narrowed(value_of(tensor, "tensor"), dimension, start, length); });
 }
 
 bsq_status* bsq_tensor_encode(const bsq_options* options, const bsq_tensor* x,
                               bsq_tensor** indices) {
-  return make(indices, [&] { return bsq::encode(Options::from(options), value_of(x, "x")); });
+  return make(indices, "indices",
+              [&] { return bsq::encode(Options::from(options), value_of(x, "x")); });
 }
 
 bsq_status* bsq_tensor_decode(const bsq_options* options, const bsq_tensor* indices, int32_t dtype,
                               bsq_tensor** quantized) {
-  return make(quantized, [&] {
+  return make(quantized, "quantized", [&] {
     return bsq::decode(Options::from(options), value_of(indices, "indices"),
                        bsq::checked_dtype(dtype));
   });
 }
 
 bsq_status* bsq_tensor_bits_to_codes(const bsq_tensor* bits, bsq_tensor** codes) {
-  return make(codes, [&] { return bsq::bits_to_codes(value_of(bits, "bits")); });
+  return make(codes, "codes", [&] { return bsq::bits_to_codes(value_of(bits, "bits")); });
 }
 
 bsq_status* bsq_tensor_codes_to_indices(const bsq_options* options, const bsq_tensor* codes,
                                         bsq_tensor** indices) {
-  return make(indices, [&] {
+  return make(indices, "indices", [&] {
     return bsq::codes_to_indices(Options::from(options), value_of(codes, "codes"));
   });
 }
 
 bsq_status* bsq_tensor_forward(const bsq_options* options, const bsq_tensor* x,
                                bsq_quantization** out) {
-  return make(out, [&] { return bsq::forward(Options::from(options), value_of(x, "x")); });
+  return make(out, "out", [&] { return bsq::forward(Options::from(options), value_of(x, "x")); });
 }
 
 void bsq_quantization_free(bsq_quantization* quantization) { delete quantization; }
 
 bsq_status* bsq_quantization_quantized(const bsq_quantization* quantization, bsq_tensor** out) {
-  return make(out, [&] { return value_of(quantization, "quantization").quantized; });
+  return make(out, "out", [&] { return value_of(quantization, "quantization").quantized; });
 }
 
 bsq_status* bsq_quantization_indices(const bsq_quantization* quantization, bsq_tensor** out) {
-  return make(out, [&] { return value_of(quantization, "quantization").indices; });
+  return make(out, "out", [&] { return value_of(quantization, "quantization").indices; });
 }
 
 bsq_status* bsq_quantization_losses(const bsq_quantization* quantization, bsq_losses* losses) {
@@ -190,7 +192,7 @@ bsq_status* bsq_quantization_losses(const bsq_quantization* quantization, bsq_lo
 bsq_status* bsq_quantization_backward(const bsq_quantization* quantization,
                                       const bsq_tensor* grad_quantized, double grad_aux_loss,
                                       bsq_tensor** grad_x) {
-  return make(grad_x, [&] {
+  return make(grad_x, "grad_x", [&] {
     return bsq::backward(value_of(quantization, "quantization"),
                          grad_quantized == nullptr ? nullptr : &grad_quantized->value,
                          grad_aux_loss);

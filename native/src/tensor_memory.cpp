@@ -86,7 +86,7 @@ TensorValue copy_in(DType dtype, const Device& device, const Shape& shape, const
   check_bytes({"data", data, data_bytes}, bytes, shape, dtype);
   Tensor tensor = empty(shape, dtype, kCpu);
   if (bytes > 0) {
-    std::memcpy(tensor.mutable_data_ptr(), data, static_cast<size_t>(bytes));
+    std::memmove(tensor.mutable_data_ptr(), data, static_cast<size_t>(bytes));
   }
   return {to(tensor, dtype, device), {}};
 }
@@ -129,7 +129,7 @@ void copy_out(const TensorValue& value, DType dtype, void* data, int64_t data_by
   check(value.findings);
   const Tensor on_cpu = contiguous(to(value.tensor, dtype, kCpu));
   if (bytes > 0) {
-    std::memcpy(data, on_cpu.const_data_ptr(), static_cast<size_t>(bytes));
+    std::memmove(data, on_cpu.const_data_ptr(), static_cast<size_t>(bytes));
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <stdexcept>
 
 #include "error.h"
 #include "thread_pool.h"
@@ -61,7 +62,12 @@ using Stack = std::array<StableIValue, 8>;
 template <class... Args>
 Stack call_stack(const char* name, const char* overload, const Args&... args) {
   require_thread_pool();
-  Stack stack{torch::stable::detail::from(args)...};
+  Stack stack{};
+  try {
+    stack = {torch::stable::detail::from(args)...};
+  } catch (const std::runtime_error&) {  // of LibTorch's headers, for lack of memory
+    check_torch(AOTI_TORCH_FAILURE, name);
+  }
   check_torch(torch_call_dispatcher(name, overload, stack.data(), TORCH_ABI_VERSION), name);
   return stack;
 }

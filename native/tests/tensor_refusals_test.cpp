@@ -49,7 +49,7 @@ TEST(out_is_null) {
   const Tensor indices = tensor_of<int64_t>({1}, {1});
   const Quantization quantization = make<bsq_quantization>(bsq_tensor_forward, &options, x.get());
   const auto refused = [](bsq_status* status) {
-    CHECK_FAILS(status, BSQ_INVALID_ARGUMENT, "out is NULL");
+    CHECK_REFUSED(status, BSQ_INVALID_ARGUMENT, " is NULL");
   };
   refused(bsq_tensor_empty(BSQ_FLOAT32, BSQ_DEVICE_CPU, 0, &size, 1, nullptr));
   refused(bsq_tensor_zeros(BSQ_FLOAT32, BSQ_DEVICE_CPU, 0, &size, 1, nullptr));

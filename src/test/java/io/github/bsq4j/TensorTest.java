@@ -334,8 +334,8 @@ class TensorTest {
     DType f32 = DType.FLOAT32;
     try (Arena other = Arena.ofConfined()) {
       assertRefused(
-          "data belongs to another arena than owner, expected the same: they must live equally"
-              + " long",
+          "data belongs to another arena than owner, expected the same, since they must live"
+              + " equally long; copyOf takes data of any arena",
           () -> Tensor.borrow(other, data, f32, Device.CPU, 6));
     }
     assertRefused(
@@ -358,9 +358,9 @@ class TensorTest {
         "shape [3] with strides [9223372036854775807] reaches beyond 2^63 - 1 elements",
         () -> borrowed(data, new long[] {3}, Long.MAX_VALUE));
     assertRefused(
-        "data has 24 bytes, but shape [2] with strides [4611686018427387904] needs"
-            + " 4611686018427387905 elements of 4 bytes",
-        () -> borrowed(data, new long[] {2}, 1L << 62));
+        "data has 24 bytes, but shape [2] with strides [2305843009213693952] needs"
+            + " 2305843009213693953 elements of 4 bytes",
+        () -> borrowed(data, new long[] {2}, 1L << 61));
     assertRefused(
         "shape has 0 dimensions, expected 1 to 64",
         () -> Tensor.borrow(arena, data, f32, Device.CPU));

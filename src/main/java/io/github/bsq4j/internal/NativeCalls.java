@@ -12,6 +12,7 @@ import io.github.bsq4j.internal.ffi.bsq_losses;
 import io.github.bsq4j.internal.ffi.bsq_options;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.reflect.Method;
 import java.util.function.ToIntFunction;
 import java.util.function.UnaryOperator;
 
@@ -27,6 +28,23 @@ public final class NativeCalls {
   /** The version of the header that the bindings were made of. */
   static int headerAbiVersion() {
     return Bsq.BSQ_ABI_VERSION();
+  }
+
+  /**
+   * Looks up all functions now. Each is otherwise looked up by its first call, in the initialiser
+   * of a class; a StackOverflowError or OutOfMemoryError there would disable the function for good,
+   * and those that free objects are called first when an arena closes.
+   */
+  static void initialize() {
+    for (Method method : Bsq.class.getMethods()) {
+      if (method.getName().endsWith("$handle")) {
+        try {
+          method.invoke(null);
+        } catch (ReflectiveOperationException e) {
+          throw new LinkageError(method.getName(), e);
+        }
+      }
+    }
   }
 
   /** The version of the header that the loaded library was built with. */

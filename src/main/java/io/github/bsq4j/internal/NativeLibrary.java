@@ -94,6 +94,7 @@ public final class NativeLibrary {
       library = findLibrary();
       new SharedLibrary(library).load();
       checkAbi(library);
+      NativeCalls.initialize();
     } catch (IllegalCallerException e) {
       failure =
           new BsqException(
