@@ -8,6 +8,7 @@ namespace bsq {
 
 // The reference's clamp inside the logarithm.
 inline constexpr double kEpsilon = 1e-5;
+inline constexpr double kLogEpsilon = -11.512925464970229;
 
 // The norm below which the reference treats it as a constant (torch.nn.functional.normalize).
 inline constexpr double kMinNorm = 1e-12;

@@ -5,8 +5,7 @@
 #include <numeric>
 
 #include "aligned_buffer.h"
-#include "cpu/entropy.h"
-#include "cpu/unit_row.h"
+#include "cpu/row_kernels.h"
 #include "formula.h"
 #include "torch_runtime.h"
 
@@ -23,25 +22,9 @@ constexpr int64_t kChunkBytes = int64_t{16} * 1024 * 1024;
 // float32 loses too much of a sum of very many.
 constexpr int64_t kMaxChunkRows = 1024;
 
-// What the losses need of one row.
-struct LossRow {
-  template <class T>
-  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): fills the first code_dim of each array
-  LossRow(const T* x, const Options& options)
-      : norm(cpu::row_norm(x, options.code_dim)),
-        logit_scale(4 * options.inverse_temperature /
-                    std::sqrt(static_cast<double>(options.code_dim))) {
-    cpu::normalize(x, options.code_dim, norm, unit);
-    for (int64_t d = 0; d < options.code_dim; ++d) {
-      bits[d] = cpu::Bit::from_logit(logit_scale * unit[d]);
-    }
-  }
-
-  cpu::RowNorm norm;
-  double logit_scale;
-  double unit[kMaxLossCodeDim];
-  cpu::Bit bits[kMaxLossCodeDim];
-};
+double logit_scale(const Options& options) {
+  return 4 * options.inverse_temperature / std::sqrt(static_cast<double>(options.code_dim));
+}
 
 // The factors of a chunk of rows, and the average distribution over all rows that they add up to.
 template <class T>
@@ -71,16 +54,14 @@ class Factors {
   [[nodiscard]] T* leading(int64_t i) const { return leading_.get() + i * halves_.leading(); }
   [[nodiscard]] T* trailing(int64_t i) const { return trailing_.get() + i * halves_.trailing(); }
 
-  void expand(int64_t i, const LossRow& row) const {
-    cpu::expand_probabilities(row.bits, halves_.leading_bits, leading(i));
-    cpu::expand_probabilities(row.bits + halves_.leading_bits, halves_.trailing_bits, trailing(i));
-  }
-
-  void expand_chunk(const Options& options, const T* x, int64_t begin, int64_t end) const {
+  // Expands the factors of the rows x[begin, end) and, where entropies is not NULL, stores each
+  // row's entropy.
+  void expand_chunk(const Options& options, const T* x, int64_t begin, int64_t end,
+                    double* entropies) const {
     parallel_for(end - begin, kRowGrain, [&](int64_t first, int64_t last) {
-      for (int64_t i = first; i < last; ++i) {
-        expand(i, LossRow(x + (begin + i) * options.code_dim, options));
-      }
+      cpu::row_kernels<T>().forward(
+          halves_, logit_scale(options), x + (begin + first) * options.code_dim, last - first,
+          leading(first), trailing(first), entropies == nullptr ? nullptr : entropies + first);
     });
   }
 
@@ -139,8 +120,8 @@ double codebook_entropy(const AlignedBuffer<T>& average, int64_t codes) {
   parallel_for(blocks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t block = begin; block < end; ++block) {
       const int64_t first = block * kCodebookGrain;
-      sums[block] =
-          cpu::codebook_entropy(average.get() + first, std::min(kCodebookGrain, codes - first));
+      sums[block] = cpu::row_kernels<T>().codebook_entropy(average.get() + first,
+                                                           std::min(kCodebookGrain, codes - first));
     }
   });
   return std::accumulate(sums.get(), sums.get() + blocks, 0.0);
@@ -151,67 +132,18 @@ template <class T>
 void compute_codebook_gradient(const Options& options, const T* x, const Factors<T>& factors,
                                const AlignedBuffer<T>& gradient) {
   factors.for_each_chunk([&](int64_t begin, int64_t end) {
-    factors.expand_chunk(options, x, begin, end);
+    factors.expand_chunk(options, x, begin, end, nullptr);
     factors.add_to_average(begin, end, gradient);
   });
   parallel_for(factors.halves().codes(), kCodebookGrain, [&](int64_t begin, int64_t end) {
-    cpu::codebook_entropy_gradient(gradient.get() + begin, end - begin);
+    cpu::row_kernels<T>().codebook_gradient(gradient.get() + begin, end - begin);
   });
 }
 
-// How much the aux loss grows with each row's entropy, and with the entropy of their average.
-struct Weights {
-  Weights(const Options& options, int64_t rows, double grad_aux_loss)
-      : sample(grad_aux_loss * options.entropy_loss_weight / static_cast<double>(rows)),
-        codebook(-sample * options.diversity_gamma) {}
-
-  double sample;
-  double codebook;  // times a row's share of the average, 1 / rows
-};
-
-// The backward pass of one row at a time. Holds scratch memory: one object per thread.
-template <class T>
-class RowBackward {
- public:
-  RowBackward(const Halves& halves, const Weights& weights)
-      : halves_(halves),
-        weights_(weights),
-        sample_(halves),
-        leading_sums_(halves.leading(), "a row's gradient sums"),
-        trailing_sums_(halves.trailing(), "a row's gradient sums") {}
-
-  // grad_unit[code_dim] of the aux loss with respect to the unit row. The products are the row's
-  // sums of (codebook gradient) * p over the other half, less the own factor.
-  void operator()(const LossRow& row, const T* leading, const T* trailing, const T* leading_product,
-                  const T* trailing_product, double* grad_unit) {
-    const cpu::Bit* const trailing_bits = row.bits + halves_.leading_bits;
-    sample_.gradient_sums(row.bits, leading, trailing, leading_sums_.get(), trailing_sums_.get());
-    weigh(leading_sums_, halves_.leading(), leading, leading_product);
-    weigh(trailing_sums_, halves_.trailing(), trailing, trailing_product);
-    cpu::logit_gradient(leading_sums_.get(), row.bits, halves_.leading_bits, grad_unit);
-    cpu::logit_gradient(trailing_sums_.get(), trailing_bits, halves_.trailing_bits,
-                        grad_unit + halves_.leading_bits);
-    const int64_t dim = halves_.leading_bits + halves_.trailing_bits;
-    std::transform(grad_unit, grad_unit + dim, grad_unit,
-                   [&row](double grad_logit) { return grad_logit * row.logit_scale; });
-  }
-
- private:
-  // From the sums of the sample entropy alone to those of the aux loss.
-  void weigh(const AlignedBuffer<double>& sums, int64_t count, const T* factor,
-             const T* product) const {
-    for (int64_t i = 0; i < count; ++i) {
-      sums[i] = weights_.sample * sums[i] +
-                weights_.codebook * static_cast<double>(factor[i]) * product[i];
-    }
-  }
-
-  Halves halves_;
-  Weights weights_;
-  cpu::SampleEntropy<T> sample_;
-  AlignedBuffer<double> leading_sums_;
-  AlignedBuffer<double> trailing_sums_;
-};
+cpu::RowWeights row_weights(const Options& options, int64_t rows, double grad_aux_loss) {
+  const double sample = grad_aux_loss * options.entropy_loss_weight / static_cast<double>(rows);
+  return {sample, -sample * options.diversity_gamma};
+}
 
 }  // namespace
 
@@ -222,14 +154,7 @@ Losses compute_losses(const Options& options, const T* x, int64_t rows) {
   const AlignedBuffer<double> entropies(factors.max_chunk_rows(), "a chunk of row entropies");
   double entropy_sum = 0;
   factors.for_each_chunk([&](int64_t begin, int64_t end) {
-    parallel_for(end - begin, kRowGrain, [&](int64_t first, int64_t last) {
-      cpu::SampleEntropy<T> sample(factors.halves());
-      for (int64_t i = first; i < last; ++i) {
-        const LossRow row(x + (begin + i) * options.code_dim, options);
-        factors.expand(i, row);
-        entropies[i] = sample.entropy(row.bits, factors.leading(i));
-      }
-    });
+    factors.expand_chunk(options, x, begin, end, entropies.get());
     // In row order, so that the sum does not depend on the thread count.
     entropy_sum = std::accumulate(entropies.get(), entropies.get() + (end - begin), entropy_sum);
     factors.add_to_average(begin, end, average);
@@ -243,7 +168,7 @@ template <class T>
 void backward_with_losses(const Options& options, const T* x, int64_t rows, const T* grad_quantized,
                           double grad_aux_loss, T* grad_x) {
   const int64_t dim = options.code_dim;
-  const Weights weights(options, rows, grad_aux_loss);
+  const cpu::RowWeights weights = row_weights(options, rows, grad_aux_loss);
   const Factors<T> factors(options, rows);
   const Halves& halves = factors.halves();
   const AlignedBuffer<T> codebook_gradient = make_average<T>(halves);
@@ -255,25 +180,18 @@ void backward_with_losses(const Options& options, const T* x, int64_t rows, cons
   const AlignedBuffer<T> trailing_products(chunk_rows * halves.trailing(), "a chunk of gradients");
   factors.for_each_chunk([&](int64_t begin, int64_t end) {
     const int64_t size = end - begin;
-    factors.expand_chunk(options, x, begin, end);
+    factors.expand_chunk(options, x, begin, end, nullptr);
     matmul<T>({leading_products.get(), size, halves.leading()}, factors.trailing_matrix(size),
               gradient.t(), 0.0, 1.0);
     matmul<T>({trailing_products.get(), size, halves.trailing()}, factors.leading_matrix(size),
               gradient, 0.0, 1.0);
     parallel_for(size, kRowGrain, [&](int64_t first, int64_t last) {
-      RowBackward<T> row_backward(halves, weights);
-      for (int64_t i = first; i < last; ++i) {
-        const int64_t element = (begin + i) * dim;
-        const LossRow row(x + element, options);
-        double grad_unit[kMaxLossCodeDim];
-        row_backward(row, factors.leading(i), factors.trailing(i),
-                     leading_products.get() + i * halves.leading(),
-                     trailing_products.get() + i * halves.trailing(), grad_unit);
-        for (int64_t d = 0; d < dim && grad_quantized != nullptr; ++d) {
-          grad_unit[d] += grad_quantized[element + d];
-        }
-        cpu::normalize_backward(row.unit, grad_unit, dim, row.norm, grad_x + element);
-      }
+      const int64_t element = (begin + first) * dim;
+      cpu::row_kernels<T>().backward(
+          halves, logit_scale(options), weights, x + element, last - first, factors.leading(first),
+          factors.trailing(first), leading_products.get() + first * halves.leading(),
+          trailing_products.get() + first * halves.trailing(),
+          grad_quantized == nullptr ? nullptr : grad_quantized + element, grad_x + element);
     });
   });
 }

@@ -7,7 +7,7 @@
 
 #include "aligned_buffer.h"
 #include "cpu/codes.h"
-#include "cpu/unit_row.h"
+#include "cpu/row_kernels.h"
 #include "error.h"
 #include "losses.h"
 #include "refusals.h"
@@ -18,6 +18,9 @@ namespace {
 
 // Fewer elements than this are not worth waking a second thread for.
 constexpr int64_t kElementGrain = int64_t{64} * 1024;
+
+// The indices of so many rows, 16 MB, are not kept in the caches.
+constexpr int64_t kStreamedRows = int64_t{2} * 1024 * 1024;
 
 int64_t row_grain(int64_t dim) { return std::max(int64_t{1}, kElementGrain / dim); }
 
@@ -63,7 +66,8 @@ bool encode_checked(const Options& options, const T* x, int64_t rows, int64_t* i
   const int64_t dim = options.code_dim;
   FirstRow bad;
   parallel_for(rows, row_grain(dim), [&](int64_t begin, int64_t end) {
-    const int64_t row = cpu::encode(x + begin * dim, end - begin, dim, indices + begin);
+    const int64_t row = cpu::row_kernels<T>().encode(x + begin * dim, end - begin, dim,
+                                                     indices + begin, rows >= kStreamedRows);
     if (row >= 0) {
       bad.report(begin + row);
     }
@@ -93,22 +97,9 @@ void backward_without_losses(const Options& options, const T* x, int64_t rows,
                              const T* grad_quantized, T* grad_x) {
   const int64_t dim = options.code_dim;
   parallel_for(rows, row_grain(dim), [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      const T* const x_row = x + row * dim;
-      T* const grad_row = grad_x + row * dim;
-      if (cpu::first_non_finite(x_row, dim) >= 0) {
-        std::fill_n(grad_row, dim, std::numeric_limits<T>::quiet_NaN());
-        continue;
-      }
-      double unit[kMaxCodeDim];
-      double grad_unit[kMaxCodeDim] = {};
-      const cpu::RowNorm norm = cpu::row_norm(x_row, dim);
-      cpu::normalize(x_row, dim, norm, unit);
-      if (grad_quantized != nullptr) {
-        std::copy_n(grad_quantized + row * dim, dim, grad_unit);
-      }
-      cpu::normalize_backward(unit, grad_unit, dim, norm, grad_row);
-    }
+    cpu::row_kernels<T>().straight_through(
+        x + begin * dim, end - begin, dim,
+        grad_quantized == nullptr ? nullptr : grad_quantized + begin * dim, grad_x + begin * dim);
   });
 }
 

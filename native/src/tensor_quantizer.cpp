@@ -4,6 +4,7 @@
 #include <numeric>
 #include <utility>
 
+#include "cpu/dispatch.h"
 #include "error.h"
 #include "operators/codes.h"
 #include "operators/quantizer.h"
@@ -151,7 +152,7 @@ Tensor operator_backward(const Quantization& quantization, const TensorValue* gr
 }  // namespace
 
 const char* implementation(DeviceType type) {
-  return type == DeviceType::kCpu ? "CPU kernels (baseline)" : "LibTorch operators";
+  return type == DeviceType::kCpu ? cpu::implementation() : "LibTorch operators";
 }
 
 TensorValue encode(const Options& options, const TensorValue& x) {

@@ -7,25 +7,6 @@
 namespace bsq::cpu {
 
 template <class T>
-int64_t encode(const T* x, int64_t rows, int64_t dim, int64_t* indices) {
-  int64_t first_bad = -1;
-  for (int64_t row = 0; row < rows; ++row, x += dim) {
-    uint64_t index = 0;
-    T poison = 0;  // 0 * v is NaN for a v that is not finite, so one pass does both jobs
-    for (int64_t d = 0; d < dim; ++d) {
-      index = index << 1 | static_cast<uint64_t>(x[d] > 0);
-      poison += x[d] * 0;
-    }
-    if (std::isnan(poison)) {
-      index = 0;
-      first_bad = first_bad < 0 ? row : first_bad;
-    }
-    indices[row] = static_cast<int64_t>(index);
-  }
-  return first_bad;
-}
-
-template <class T>
 int64_t first_non_finite(const T* row, int64_t dim) {
   const T* const end = row + dim;
   const T* const found = std::find_if(row, end, [](T value) { return !std::isfinite(value); });
@@ -76,11 +57,10 @@ std::optional<Position> codes_to_indices(const T* codes, int64_t rows, int64_t d
 }
 
 // NOLINTBEGIN(bugprone-macro-parentheses): T is a type
-#define BSQ_INSTANTIATE(T)                                       \
-  template int64_t encode(const T*, int64_t, int64_t, int64_t*); \
-  template int64_t first_non_finite(const T*, int64_t);          \
-  template void quantize_non_finite(const T*, int64_t, T*);      \
-  template void decode(const int64_t*, int64_t, int64_t, T*);    \
+#define BSQ_INSTANTIATE(T)                                    \
+  template int64_t first_non_finite(const T*, int64_t);       \
+  template void quantize_non_finite(const T*, int64_t, T*);   \
+  template void decode(const int64_t*, int64_t, int64_t, T*); \
   template std::optional<Position> codes_to_indices(const T*, int64_t, int64_t, int64_t*);
 // NOLINTEND(bugprone-macro-parentheses)
 BSQ_INSTANTIATE(float)

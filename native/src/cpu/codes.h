@@ -12,11 +12,6 @@ struct Position {
   int64_t column;
 };
 
-// indices[rows] from x[rows, dim]. Rows that are not finite get index 0. Returns the first such
-// row of this call, or -1.
-template <class T>
-int64_t encode(const T* x, int64_t rows, int64_t dim, int64_t* indices);
-
 // The first column of the row that is not finite, or -1.
 template <class T>
 int64_t first_non_finite(const T* row, int64_t dim);

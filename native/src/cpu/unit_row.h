@@ -1,4 +1,5 @@
-// A row on the unit sphere, and the gradient back through the normalisation.
+// A row on the unit sphere, and the gradient back through the normalisation. Part of the row
+// kernels.
 #pragma once
 
 #include <algorithm>
@@ -8,7 +9,7 @@
 
 #include "formula.h"
 
-namespace bsq::cpu {
+namespace bsq::cpu::BSQ_CPU_ARCHITECTURE {
 
 // |x| = norm / scale. The scale is 1 but where squares of float64 components would overflow.
 struct RowNorm {
@@ -62,4 +63,4 @@ void normalize_backward(const double* unit, const double* grad_unit, int64_t dim
   }
 }
 
-}  // namespace bsq::cpu
+}  // namespace bsq::cpu::BSQ_CPU_ARCHITECTURE

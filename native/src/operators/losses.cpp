@@ -126,15 +126,14 @@ struct SortedFactor {
     Tensor above;    // sum of the q >= e
   };
   [[nodiscard]] Share share(const Factor& other) const {
-    const double log_epsilon = std::log(kEpsilon);
     // log p >= log e - (the other's log p), both sides negated.
     const Tensor count = count_at_most(
-        ascending, sub(other.log_p, scalar(log_epsilon, dtype(other.log_p), device(other.log_p))));
+        ascending, sub(other.log_p, scalar(kLogEpsilon, dtype(other.log_p), device(other.log_p))));
     const Tensor p = to(other.p, DType::kFloat64);
     const Tensor p_above = gather(sum_p, -1, count);
     const Tensor terms =
         add(add(mul(to(other.log_p, DType::kFloat64), p_above), gather(sum_p_log_p, -1, count)),
-            mul(gather(rest_p, -1, count), number(log_epsilon, p)));
+            mul(gather(rest_p, -1, count), number(kLogEpsilon, p)));
     return {negative(mul(p, terms)), mul(p, p_above)};
   }
 
