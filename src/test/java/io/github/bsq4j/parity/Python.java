@@ -2,10 +2,9 @@ package io.github.bsq4j.parity;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import io.github.bsq4j.NativeRuntime;
+import io.github.bsq4j.bench.PyTorch;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -13,22 +12,9 @@ import java.util.Optional;
 
 /** The Python whose PyTorch the live comparisons run. */
 record Python(Path executable) {
-  /**
-   * The one that {@code BSQ4J_PYTHON} names, or that of the virtual environment whose torch folder
-   * is the LibTorch in use.
-   */
+  /** The one that {@code bsq bench --reference} runs, too. */
   static Optional<Python> find() throws IOException {
-    String named = System.getenv("BSQ4J_PYTHON");
-    if (named != null && !named.isBlank()) {
-      return Optional.of(new Python(Path.of(named)));
-    }
-    Path torch = NativeRuntime.info().libtorch().orElseThrow().toRealPath();
-    if (!torch.getParent().endsWith("site-packages")) {
-      return Optional.empty(); // a LibTorch on its own
-    }
-    // ENVIRONMENT/lib/python3.11/site-packages/torch
-    Path python = torch.resolve("../../../../bin/python3").normalize();
-    return Files.isExecutable(python) ? Optional.of(new Python(python)) : Optional.empty();
+    return PyTorch.findPython().map(Python::new);
   }
 
   /** Runs a script of src/test/python to its end; fails the test unless it exits with 0. */

@@ -11,6 +11,8 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
+import java.util.ArrayList;
+import java.util.List;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -87,6 +89,34 @@ class LauncherTest {
     result = project.launcher().run("-Xnonsense", "info");
     assertEquals(1, result.status());
     assertTrue(result.err().contains("-Xnonsense"), result::toString);
+  }
+
+  @Test
+  void setsTheThreadsOfTheBenchmark() throws Exception {
+    int many = Math.min(2, NativeRuntime.info().threads().orElseThrow()); // no more than cores
+    Script script = project.launcher().with("OMP_NUM_THREADS", 1);
+    assertEquals(1, benchThreads(script));
+    assertEquals(many, benchThreads(script, "--threads=" + many));
+    assertEquals(many, benchThreads(script, "--threads", many));
+    script.with("OMP_NUM_THREADS", many).with("MKL_NUM_THREADS", many);
+    assertEquals(1, benchThreads(script, "--threads=1"));
+
+    Script.Result result = script.run("bench", "--threads=0");
+    assertEquals(2, result.status(), result::toString);
+    assertEquals("bsq: --threads is 0; expected 1 to 1024\n", result.err());
+    assertEquals(2, script.run("bench", "--threads").status());
+    assertEquals(2, script.run("bench", "--threads=two").status());
+  }
+
+  private static int benchThreads(Script script, Object... options) throws Exception {
+    List<Object> arguments =
+        new ArrayList<>(List.of("bench", "--code-dim=3", "--rows=10", "--seconds=0.01", "--json"));
+    arguments.addAll(List.of(options));
+    Script.Result result = script.run(arguments.toArray());
+    return JsonParser.parseString(result.assertSuccess())
+        .getAsJsonObject()
+        .get("threads")
+        .getAsInt();
   }
 
   @Test

@@ -1,0 +1,174 @@
+package io.github.bsq4j.bench;
+
+import io.github.bsq4j.BsqException;
+import io.github.bsq4j.QuantizerOptions;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * The dense PyTorch module, eager and in float32, in a process of its own that works while it is
+ * asked to; see {@code time_dense.py}.
+ */
+final class DenseReference implements AutoCloseable {
+  private static final String SCRIPT = "time_dense.py";
+  private static final List<String> SOURCES = List.of(SCRIPT, "dense_bsq.py");
+  private static final String PREFIX = "bsq "; // of lines for us
+  private static final long CHUNK = 1 << 20;
+  private static final long SECONDS_TO_END = 10;
+
+  private final Path python;
+  private final Process process;
+  private final OutputStream requests;
+  private final BufferedReader answers;
+  private String lastWords = "it ended without a word";
+
+  private DenseReference(Path python, Process process) {
+    this.python = python;
+    this.process = process;
+    this.requests = process.getOutputStream();
+    this.answers = process.inputReader(StandardCharsets.UTF_8);
+  }
+
+  /**
+   * Starts it with these inputs, which {@code rows} and the options' {@code codeDim} fit.
+   *
+   * @throws BsqException with code {@link BsqException.Code#UNAVAILABLE} if this Python or its
+   *     PyTorch does not work
+   */
+  static DenseReference start(
+      Path python,
+      QuantizerOptions options,
+      long rows,
+      int threads,
+      MemorySegment x,
+      MemorySegment gradQuantized) {
+    try {
+      Path folder = Files.createTempDirectory("bsq-bench");
+      try {
+        extract(folder);
+        DenseReference reference =
+            new DenseReference(python, launch(python, folder, options, rows, threads));
+        try {
+          reference.answer(); // ready: it has read the files
+          reference.send(x);
+          reference.send(gradQuantized);
+          return reference;
+        } catch (IOException | RuntimeException e) {
+          reference.close();
+          throw e;
+        }
+      } finally {
+        delete(folder);
+      }
+    } catch (IOException e) {
+      throw failure(python, e.getMessage());
+    }
+  }
+
+  private static Process launch(
+      Path python, Path folder, QuantizerOptions options, long rows, int threads)
+      throws IOException {
+    ProcessBuilder builder =
+        new ProcessBuilder(
+                python.toString(),
+                folder.resolve(SCRIPT).toString(),
+                Integer.toString(options.codeDim()),
+                Long.toString(rows),
+                Double.toString(options.inverseTemperature()),
+                Integer.toString(threads))
+            .redirectErrorStream(true);
+    builder.environment().put("OMP_NUM_THREADS", Integer.toString(threads));
+    builder.environment().put("PYTHONDONTWRITEBYTECODE", "1");
+    return builder.start();
+  }
+
+  Work forward() {
+    return repetitions -> ask("forward", repetitions);
+  }
+
+  Work forwardBackward() {
+    return repetitions -> ask("forward_backward", repetitions);
+  }
+
+  private double ask(String work, int repetitions) {
+    try {
+      send((work + " " + repetitions + "\n").getBytes(StandardCharsets.UTF_8));
+      return Double.parseDouble(answer());
+    } catch (IOException e) {
+      throw failure(python, e.getMessage());
+    }
+  }
+
+  private void send(MemorySegment segment) throws IOException {
+    for (long start = 0; start < segment.byteSize(); start += CHUNK) {
+      long length = Math.min(CHUNK, segment.byteSize() - start);
+      send(segment.asSlice(start, length).toArray(ValueLayout.JAVA_BYTE));
+    }
+  }
+
+  private void send(byte[] bytes) throws IOException {
+    try {
+      requests.write(bytes);
+      requests.flush();
+    } catch (IOException _) {
+      answer(); // there is none: it has ended, and its last words say why
+    }
+  }
+
+  /** The next line for us. What it says before it ends instead is its reason. */
+  private String answer() throws IOException {
+    for (String line = answers.readLine(); line != null; line = answers.readLine()) {
+      if (line.startsWith(PREFIX)) {
+        return line.substring(PREFIX.length());
+      }
+      lastWords = line.isBlank() ? lastWords : line;
+    }
+    throw failure(python, lastWords);
+  }
+
+  private static BsqException failure(Path python, String reason) {
+    return new BsqException(
+        BsqException.Code.UNAVAILABLE, "the PyTorch reference failed in " + python + ": " + reason);
+  }
+
+  private static void extract(Path folder) throws IOException {
+    for (String name : SOURCES) {
+      try (InputStream source = DenseReference.class.getResourceAsStream(name)) {
+        Files.copy(source, folder.resolve(name));
+      }
+    }
+  }
+
+  private static void delete(Path folder) throws IOException {
+    for (String name : SOURCES) {
+      Files.deleteIfExists(folder.resolve(name));
+    }
+    Files.delete(folder);
+  }
+
+  @Override
+  public void close() {
+    try {
+      requests.close(); // which ends it
+    } catch (IOException _) {
+      // It has ended by itself.
+    }
+    try {
+      if (!process.waitFor(SECONDS_TO_END, TimeUnit.SECONDS)) {
+        process.destroyForcibly();
+      }
+    } catch (InterruptedException _) {
+      process.destroyForcibly();
+      Thread.currentThread().interrupt();
+    }
+  }
+}

@@ -1,0 +1,82 @@
+package io.github.bsq4j.bench;
+
+import io.github.bsq4j.BinarySphericalQuantizer;
+import io.github.bsq4j.DType;
+import io.github.bsq4j.QuantizerOptions;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.SplittableRandom;
+
+/** The quantizer's host path at work on random float32 rows, all in native memory. */
+final class Workload {
+  private static final DType DTYPE = DType.FLOAT32;
+  private static final long SEED = 20250101;
+
+  private final BinarySphericalQuantizer quantizer;
+  private final long rows;
+  private final SplittableRandom random = new SplittableRandom(SEED);
+  private final MemorySegment x;
+
+  Workload(Arena arena, QuantizerOptions options, long rows) {
+    this.quantizer = BinarySphericalQuantizer.create(options);
+    this.rows = rows;
+    this.x = normal(arena);
+  }
+
+  /** The input, {@code [rows, codeDim]}. */
+  MemorySegment x() {
+    return x;
+  }
+
+  /** Normal numbers, as many as the input has; the same ones in each run. */
+  MemorySegment normal(Arena arena) {
+    MemorySegment segment = vectors(arena);
+    for (long i = 0; i < rows * quantizer.codeDim(); i++) {
+      segment.setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) random.nextGaussian());
+    }
+    return segment;
+  }
+
+  Work encode(Arena arena) {
+    MemorySegment indices = indices(arena);
+    return Work.of(() -> quantizer.encode(x, DTYPE, rows, indices));
+  }
+
+  /** Encoding the first row. The loop is its own, to be compiled with this call alone in it. */
+  Work encodeOne(Arena arena) {
+    MemorySegment indices = arena.allocate(ValueLayout.JAVA_LONG);
+    return repetitions -> {
+      long start = System.nanoTime();
+      for (int i = 0; i < repetitions; i++) {
+        quantizer.encode(x, DTYPE, 1, indices);
+      }
+      return (System.nanoTime() - start) * 1e-9;
+    };
+  }
+
+  Work forward(Arena arena) {
+    MemorySegment quantized = vectors(arena);
+    MemorySegment indices = indices(arena);
+    return Work.of(() -> quantizer.forward(x, DTYPE, rows, quantized, indices));
+  }
+
+  Work forwardBackward(Arena arena, MemorySegment gradQuantized) {
+    MemorySegment quantized = vectors(arena);
+    MemorySegment indices = indices(arena);
+    MemorySegment gradX = vectors(arena);
+    return Work.of(
+        () -> {
+          quantizer.forward(x, DTYPE, rows, quantized, indices);
+          quantizer.backward(x, DTYPE, rows, gradQuantized, 1, gradX);
+        });
+  }
+
+  private MemorySegment vectors(Arena arena) {
+    return arena.allocate(ValueLayout.JAVA_FLOAT, rows * quantizer.codeDim());
+  }
+
+  private MemorySegment indices(Arena arena) {
+    return arena.allocate(ValueLayout.JAVA_LONG, rows);
+  }
+}

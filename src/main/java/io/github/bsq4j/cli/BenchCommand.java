@@ -1,0 +1,219 @@
+package io.github.bsq4j.cli;
+
+import com.google.gson.JsonElement;
+import com.google.gson.JsonNull;
+import com.google.gson.JsonObject;
+import io.github.bsq4j.BinarySphericalQuantizer;
+import io.github.bsq4j.NativeRuntime;
+import io.github.bsq4j.QuantizerOptions;
+import io.github.bsq4j.bench.Benchmark;
+import io.github.bsq4j.bench.Benchmark.Comparison;
+import io.github.bsq4j.bench.Benchmark.EncodeTimes;
+import io.github.bsq4j.bench.Spread;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** How fast the quantizer is on this machine. */
+@Command(
+    name = "bench",
+    header = "Time the quantizer on this machine, and the PyTorch reference beside it.",
+    description =
+        "Random normal float32 vectors in native memory, the same in each run. Times are medians of"
+            + " at least nine rounds after a warm-up, with the smallest and the largest. GB/s count"
+            + " bytes read and bytes written, of encoding and of memcpy alike.",
+    customSynopsis = "bsq bench [OPTIONS]")
+final class BenchCommand implements Callable<Integer> {
+  private static final long MAX_ROWS = 1_000_000_000;
+  private static final int MAX_THREADS = 1024;
+  private static final double MAX_SECONDS = 3600;
+
+  @Option(
+      names = "--code-dim",
+      paramLabel = "N",
+      defaultValue = "13",
+      description =
+          "The number of bits of a code, 1 to 63; above 24 encoding alone is timed (default:"
+              + " ${DEFAULT-VALUE}).")
+  private int codeDim;
+
+  @Option(
+      names = "--rows",
+      paramLabel = "N",
+      defaultValue = "4000",
+      description = "The number of vectors in a call (default: ${DEFAULT-VALUE}).")
+  private long rows;
+
+  @Option(
+      names = "--inv-temperature",
+      paramLabel = "B",
+      defaultValue = "100",
+      description = "Inverse temperature of the losses (default: ${DEFAULT-VALUE}).")
+  private double inverseTemperature;
+
+  @Option(
+      names = "--threads",
+      paramLabel = "N",
+      description = "How many threads to use; as LibTorch decides if not given.")
+  private Integer threads;
+
+  @Option(
+      names = "--seconds",
+      paramLabel = "S",
+      defaultValue = "2",
+      description = "How long to time each work, at least (default: ${DEFAULT-VALUE}).")
+  private double seconds;
+
+  @Option(
+      names = "--reference",
+      description =
+          "Time the dense PyTorch module too, in alternation: eager, float32, with as many"
+              + " threads. Runs on the Python of the LibTorch in use, or on BSQ4J_PYTHON.")
+  private boolean withReference;
+
+  @Mixin private Output out;
+
+  @Override
+  public Integer call() {
+    QuantizerOptions options =
+        QuantizerOptions.builder(codeDim).inverseTemperature(inverseTemperature).build();
+    boolean withLosses = codeDim <= QuantizerOptions.MAX_LOSS_CODE_DIM;
+    checkOptions(withLosses);
+    int used = threads();
+
+    JsonObject json = new JsonObject();
+    out.line("code dim", codeDim);
+    json.addProperty("code_dim", codeDim);
+    out.line("rows", rows);
+    json.addProperty("rows", rows);
+    out.line("inverse temperature", inverseTemperature);
+    json.addProperty("inv_temperature", inverseTemperature);
+    out.line("threads", used);
+    json.addProperty("threads", used);
+    try (Benchmark benchmark = new Benchmark(options, rows, used, seconds)) {
+      if (withReference) {
+        benchmark.startReference(); // first: whoever has none should not wait to be told
+      }
+      reportEncode(json, benchmark.encode());
+      reportOneRow(json, benchmark.encodeOne());
+      if (withLosses) {
+        report(json, "forward", "forward", benchmark.forward());
+        report(json, "forward + backward", "forward_backward", benchmark.forwardBackward());
+      } else {
+        json.add("forward_ms", JsonNull.INSTANCE);
+        json.add("forward_backward_ms", JsonNull.INSTANCE);
+      }
+    }
+    out.json(json);
+    return 0;
+  }
+
+  private void checkOptions(boolean withLosses) {
+    if (rows < 1 || rows > MAX_ROWS) {
+      throw new InputException("--rows is " + rows + "; expected 1 to " + MAX_ROWS);
+    }
+    if (threads != null && (threads < 1 || threads > MAX_THREADS)) {
+      throw new InputException("--threads is " + threads + "; expected 1 to " + MAX_THREADS);
+    }
+    if (!(seconds > 0 && seconds <= MAX_SECONDS)) {
+      throw new InputException(
+          "--seconds is " + seconds + "; expected a number above 0, to " + MAX_SECONDS);
+    }
+    if (withReference && !withLosses) {
+      throw new InputException(
+          "--code-dim is "
+              + codeDim
+              + "; the reference computes the losses, which need memory for 2^code_dim numbers:"
+              + " expected at most "
+              + QuantizerOptions.MAX_LOSS_CODE_DIM
+              + " with --reference");
+    }
+  }
+
+  /** How many LibTorch uses: {@code scripts/bsq} has told it before this JVM was started. */
+  private int threads() {
+    BinarySphericalQuantizer.create(codeDim); // fails, with the reason, where LibTorch is missing
+    int used = NativeRuntime.info().threads().orElseThrow();
+    if (threads != null && threads != used) {
+      throw new InputException(
+          "--threads is "
+              + threads
+              + ", but LibTorch uses "
+              + used
+              + "; it reads OMP_NUM_THREADS when it is loaded, which scripts/bsq sets, and takes no"
+              + " more threads than there are cores");
+    }
+    return used;
+  }
+
+  private void reportEncode(JsonObject json, EncodeTimes times) {
+    double speed = times.encodeGigabytesPerSecond();
+    double copySpeed = times.copyGigabytesPerSecond();
+    out.line("encode", time(times.encode()));
+    out.line(
+        "",
+        format(
+            "%s, %.3g GB/s, %.0f %% of memcpy",
+            rate(times.encode()), speed, 100 * speed / copySpeed));
+    out.line("memcpy", format("%.3g GB/s", copySpeed));
+    json.add("encode_ms", milliseconds(times.encode()));
+    json.addProperty("encode_gb_per_s", speed);
+    json.addProperty("copy_gb_per_s", copySpeed);
+  }
+
+  private void reportOneRow(JsonObject json, Spread secondsOfOne) {
+    Spread time = secondsOfOne.times(1e9);
+    out.line(
+        "encode one row", format("%.1f ns (%.1f to %.1f)", time.median(), time.min(), time.max()));
+    json.addProperty("single_row_encode_ns", time.median());
+  }
+
+  private void report(JsonObject json, String label, String key, Comparison times) {
+    out.line(label, time(times.ours()));
+    out.line("", rate(times.ours()));
+    json.add(key + "_ms", milliseconds(times.ours()));
+    times
+        .reference()
+        .ifPresent(
+            reference -> {
+              out.line("  reference", time(reference));
+              json.add("reference_" + key + "_ms", milliseconds(reference));
+            });
+    times
+        .ratio()
+        .ifPresent(
+            ratio -> {
+              out.line(
+                  "  ratio",
+                  format("%.1f (%.1f to %.1f)", ratio.median(), ratio.min(), ratio.max()));
+              json.add(key + "_ratio", json(ratio));
+            });
+  }
+
+  private String rate(Spread time) {
+    return format("%.4g million rows/s", rows * 1e-6 / time.median());
+  }
+
+  private static String time(Spread time) {
+    Spread ms = time.times(1e3);
+    return format("%.4f ms (%.4f to %.4f)", ms.median(), ms.min(), ms.max());
+  }
+
+  private static JsonElement milliseconds(Spread time) {
+    return json(time.times(1e3));
+  }
+
+  private static JsonElement json(Spread spread) {
+    JsonObject json = new JsonObject();
+    json.addProperty("min", spread.min());
+    json.addProperty("median", spread.median());
+    json.addProperty("max", spread.max());
+    return json;
+  }
+
+  private static String format(String format, Object... values) {
+    return String.format(Locale.ROOT, format, values);
+  }
+}

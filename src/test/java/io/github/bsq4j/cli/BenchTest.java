@@ -1,0 +1,169 @@
+package io.github.bsq4j.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import com.google.gson.JsonObject;
+import io.github.bsq4j.NativeRuntime;
+import io.github.bsq4j.bench.PyTorch;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** That the benchmark works; how fast anything is depends on the machine, and is not asserted. */
+class BenchTest {
+  private static final List<String> KEYS =
+      List.of(
+          "code_dim",
+          "rows",
+          "inv_temperature",
+          "threads",
+          "encode_ms",
+          "forward_ms",
+          "forward_backward_ms",
+          "encode_gb_per_s",
+          "copy_gb_per_s",
+          "single_row_encode_ns");
+
+  private static final List<String> REFERENCE_KEYS =
+      List.of(
+          "reference_forward_ms",
+          "reference_forward_backward_ms",
+          "forward_ratio",
+          "forward_backward_ratio");
+
+  @TempDir private Path folder;
+
+  @Test
+  void json() {
+    JsonObject json =
+        bench("--code-dim=5", "--rows=30", "--inv-temperature=2.5", "--json").assertJson(0);
+    assertEquals(Set.copyOf(KEYS), json.keySet());
+    assertEquals(5, json.get("code_dim").getAsInt());
+    assertEquals(30, json.get("rows").getAsLong());
+    assertEquals(2.5, json.get("inv_temperature").getAsDouble());
+    assertEquals(threads(), json.get("threads").getAsInt());
+    for (String key : List.of("encode_ms", "forward_ms", "forward_backward_ms")) {
+      assertSpread(json, key);
+    }
+    for (String key : List.of("encode_gb_per_s", "copy_gb_per_s", "single_row_encode_ns")) {
+      assertTrue(json.get(key).getAsDouble() > 0, json::toString);
+    }
+  }
+
+  @Test
+  void text() {
+    List<String> lines =
+        bench("--code-dim=3", "--rows=10", "--threads=" + threads()).assertText().lines().toList();
+    assertEquals("code dim            3", lines.getFirst());
+    assertEquals("rows                10", lines.get(1));
+    String times = " +[0-9.]+ ms \\([0-9.]+ to [0-9.]+\\)";
+    for (String label : List.of("encode", "forward", "forward \\+ backward")) {
+      assertTrue(lines.stream().anyMatch(line -> line.matches(label + times)), lines::toString);
+    }
+    String speed = " +\\S+ million rows/s, \\S+ GB/s, \\d+ % of memcpy";
+    assertTrue(lines.stream().anyMatch(line -> line.matches(speed)), lines::toString);
+  }
+
+  @Test
+  void besideTheReference() throws Exception {
+    assumeTrue(PyTorch.findPython().isPresent(), "no PyTorch beside this LibTorch");
+    JsonObject json = bench("--code-dim=4", "--rows=20", "--reference", "--json").assertJson(0);
+    Set<String> keys = new HashSet<>(KEYS);
+    keys.addAll(REFERENCE_KEYS);
+    assertEquals(keys, json.keySet());
+    REFERENCE_KEYS.forEach(key -> assertSpread(json, key));
+    // The medians of the ratios, and the ratios of the medians, lie between the extremes.
+    for (String work : List.of("forward", "forward_backward")) {
+      double least =
+          part(json, "reference_" + work + "_ms", "min") / part(json, work + "_ms", "max");
+      double most =
+          part(json, "reference_" + work + "_ms", "max") / part(json, work + "_ms", "min");
+      double ratio = part(json, work + "_ratio", "median");
+      assertTrue(least <= ratio && ratio <= most, json::toString);
+    }
+  }
+
+  /** Codes of more bits than losses can be computed for. */
+  @Test
+  void longCodesAreOnlyEncoded() {
+    JsonObject json = bench("--code-dim=63", "--rows=10", "--json").assertJson(0);
+    assertEquals(Set.copyOf(KEYS), json.keySet());
+    assertSpread(json, "encode_ms");
+    assertTrue(json.get("forward_ms").isJsonNull(), json::toString);
+    assertTrue(json.get("forward_backward_ms").isJsonNull(), json::toString);
+    bench("--code-dim=25", "--reference").assertRefused("--code-dim is 25", "at most 24");
+  }
+
+  @Test
+  void noPythonForTheReference() throws Exception {
+    assumeTrue(System.getenv("BSQ4J_PYTHON") == null);
+    Path torch = Files.createDirectory(folder.resolve("torch"));
+    Path libtorch = NativeRuntime.info().libtorch().orElseThrow();
+    Path link = Files.createSymbolicLink(torch.resolve("lib"), libtorch.resolve("lib"));
+    Cli.Result result = Cli.runAlone(List.of("-Dlibtorch=" + torch), "bench", "--reference");
+    Files.delete(link); // JUnit warns of a link that leads out of the folder
+    assertEquals(1, result.status(), result::toString);
+    assertEquals(
+        "bsq: no PyTorch beside this LibTorch, to run the reference: set BSQ4J_PYTHON to a Python"
+            + " that has torch\n",
+        result.err());
+  }
+
+  @Test
+  void wrongCommandLines() {
+    bench("--code-dim=0").assertRefused("codeDim is 0", "1 to 63");
+    bench("--code-dim=64").assertRefused("codeDim is 64", "1 to 63");
+    bench("--inv-temperature=-1").assertRefused("inverseTemperature is -1.0");
+    bench("--rows=0").assertRefused("--rows is 0; expected 1 to ");
+    bench("--rows=1000000001").assertRefused("--rows is 1000000001; expected 1 to ");
+    bench("--threads=0").assertRefused("--threads is 0; expected 1 to 1024");
+    bench("--threads=1025").assertRefused("--threads is 1025; expected 1 to 1024");
+    int others = threads() + 1;
+    bench("--threads=" + others)
+        .assertRefused(
+            "--threads is " + others + ", but LibTorch uses " + threads(),
+            "OMP_NUM_THREADS",
+            "cores");
+    Cli.run("bench", "--seconds=0").assertRefused("--seconds is 0.0; expected a number above 0");
+    Cli.run("bench", "--seconds=NaN").assertRefused("--seconds is NaN");
+    bench("--rows=many").assertMisused("--rows", "many");
+    bench("--threads").assertMisused("--threads");
+    bench("surplus.npy").assertMisused("surplus.npy");
+  }
+
+  @Test
+  void help() {
+    String text = Cli.run("bench", "--help").assertText();
+    assertTrue(text.contains("\nUsage: bsq bench [OPTIONS]\n"), text);
+    assertTrue(text.lines().allMatch(line -> line.length() <= 80), text);
+  }
+
+  private static Cli.Result bench(Object... options) {
+    List<Object> arguments = new ArrayList<>(List.of("bench", "--seconds=0.01"));
+    arguments.addAll(Arrays.asList(options));
+    return Cli.run(arguments.toArray());
+  }
+
+  private static int threads() {
+    return NativeRuntime.info().threads().orElseThrow();
+  }
+
+  private static void assertSpread(JsonObject json, String key) {
+    assertEquals(Set.of("min", "median", "max"), json.getAsJsonObject(key).keySet());
+    assertTrue(part(json, key, "min") > 0, json::toString);
+    assertTrue(part(json, key, "min") <= part(json, key, "median"), json::toString);
+    assertTrue(part(json, key, "median") <= part(json, key, "max"), json::toString);
+  }
+
+  private static double part(JsonObject json, String key, String part) {
+    return json.getAsJsonObject(key).get(part).getAsDouble();
+  }
+}
