@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <array>
 #include <stdexcept>
+#include <tuple>
+#include <type_traits>
 
 #include "error.h"
 #include "thread_pool.h"
@@ -58,22 +60,37 @@ IntHeaderOnlyArrayRef ref(const Shape& shape) { return {shape.data(), shape.size
 
 using Stack = std::array<StableIValue, 8>;
 
+Tensor result(const Stack& stack, size_t i = 0) {
+  return torch::stable::detail::to<Tensor>(stack[i]);
+}
+
+// The arguments as the dispatcher takes them: tensors become handles of their own, which it frees.
+template <class... Args>
+Stack arguments(const char* name, const Args&... args) {
+  static_assert(sizeof...(Args) <= std::tuple_size_v<Stack>);
+  constexpr std::array<bool, sizeof...(Args)> kIsTensor{std::is_same_v<Args, Tensor>...};
+  Stack stack{};
+  size_t count = 0;
+  try {
+    ((stack[count] = torch::stable::detail::from(args), ++count), ...);
+  } catch (const std::runtime_error&) {  // of LibTorch's headers, for lack of memory
+    while (count-- > 0) {
+      if (kIsTensor[count]) {
+        static_cast<void>(result(stack, count));
+      }
+    }
+    check_torch(AOTI_TORCH_FAILURE, name);
+  }
+  return stack;
+}
+
 // Calls the operator; its results are at the front of the stack.
 template <class... Args>
 Stack call_stack(const char* name, const char* overload, const Args&... args) {
   require_thread_pool();
-  Stack stack{};
-  try {
-    stack = {torch::stable::detail::from(args)...};
-  } catch (const std::runtime_error&) {  // of LibTorch's headers, for lack of memory
-    check_torch(AOTI_TORCH_FAILURE, name);
-  }
+  Stack stack = arguments(name, args...);
   check_torch(torch_call_dispatcher(name, overload, stack.data(), TORCH_ABI_VERSION), name);
   return stack;
-}
-
-Tensor result(const Stack& stack, size_t i = 0) {
-  return torch::stable::detail::to<Tensor>(stack[i]);
 }
 
 template <class... Args>

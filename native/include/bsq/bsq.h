@@ -72,7 +72,7 @@ BSQ_API int64_t bsq_debug_live_handles(void);
 #define BSQ_OK 0
 #define BSQ_INVALID_ARGUMENT 1 /* an argument, or a value in an input; the message says which */
 #define BSQ_UNSUPPORTED 2      /* a valid request that this build or version does not serve */
-#define BSQ_OUT_OF_MEMORY 3    /* memory could not be had; nothing leaked, later calls work */
+#define BSQ_OUT_OF_MEMORY 3    /* memory or threads could not be had; later calls work */
 #define BSQ_DEVICE_ERROR 4     /* a device (GPU) or its driver failed */
 #define BSQ_INTERNAL 5         /* a defect of this library or of LibTorch; please report it */
 

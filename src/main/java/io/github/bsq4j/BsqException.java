@@ -16,7 +16,7 @@ public class BsqException extends RuntimeException {
     INVALID_ARGUMENT,
     /** The request is valid, but this version does not serve it. */
     UNSUPPORTED,
-    /** Native memory could not be had. Nothing leaked; smaller calls work. */
+    /** Native memory, or threads, could not be had. Smaller calls work. */
     OUT_OF_MEMORY,
     /** A device (GPU) or its driver failed. */
     DEVICE,
