@@ -269,6 +269,11 @@ TEST(strides_of_borrowed_tensors) {
                 "strides [" + std::to_string(strides[0]) + ", " + std::to_string(strides[1]) +
                     "] of shape [2, 3] reach past 2^63 - 1 bytes");
   }
+  // A view that begins behind the only element.
+  CHECK_FAILS(borrow_with({1, 1, 3}, {int64_t{1} << 62U, int64_t{1} << 62U, 1}, data.data(), 28),
+              BSQ_INVALID_ARGUMENT,
+              "strides [4611686018427387904, 4611686018427387904, 1] of shape [1, 1, 3] reach past "
+              "2^63 - 1 bytes");
 }
 
 TEST(reading) {
