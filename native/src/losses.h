@@ -1,5 +1,5 @@
 // The losses of a batch of finite rows, and their gradient: rows in chunks, each row's factors from
-// cpu/entropy.h, and LibTorch's matrix product for the average over rows. Memory is that of 2^D
+// cpu/row_kernels.h, and LibTorch's matrix product for the average over rows. Memory is that of 2^D
 // numbers and a chunk, never of rows * 2^D. T is float or double. All functions throw Error.
 #pragma once
 

@@ -38,7 +38,7 @@ struct UnitRows {
         unit(div(scaled, divisor)) {}
 
   // The gradient with respect to x from that with respect to the unit rows: see
-  // cpu::normalize_backward.
+  // cpu/unit_row.h.
   [[nodiscard]] Tensor backward(const Tensor& grad_unit) const {
     const Tensor along = where(greater(norm, number(kMinNorm, norm)),
                                sum(mul(unit, grad_unit), -1, /*keep_dim=*/true), number(0, norm));
@@ -108,8 +108,7 @@ struct Factor {
   Tensor log_p;
 };
 
-// A factor in descending order, with running sums in float64, [rows, size + 1]. See
-// cpu::SampleEntropy.
+// A factor in descending order, with running sums in float64, [rows, size + 1].
 struct SortedFactor {
   explicit SortedFactor(const Factor& factor) {
     const auto [log_p, order] = sort_descending(factor.log_p);
@@ -193,7 +192,7 @@ Tensor codebook_gradient(const Tensor& x, const Average& average) {
 }
 
 // The gradient with respect to each bit's logit, [rows, count], from the sums of g p over the
-// factor's elements, [rows, 2^count]. See cpu::logit_gradient.
+// factor's elements, [rows, 2^count]: sum over bit = 1, less sigmoid(logit) times the sum over all.
 Tensor logit_gradient(const Tensor& sums, const Bits& bits, int64_t first, int64_t count) {
   const int64_t rows = shape(sums)[0];
   if (count == 0) {

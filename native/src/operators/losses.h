@@ -1,5 +1,9 @@
-// The losses and their gradient by LibTorch's operators alone, for any device: the algorithm of
-// cpu/entropy.h, with rows as a dimension. Nothing waits for the device.
+// The losses and their gradient by LibTorch's operators alone, for any device, with rows as a
+// dimension. Nothing waits for the device.
+//
+// A row's probabilities are the outer product of two factors, as in cpu/row_kernels.h. For the
+// entropy's clamp at e, the pairs whose product is at least e are found by sorting one factor: they
+// are a prefix of it for each element of the other, and prefix sums give their share.
 #pragma once
 
 #include <cstdint>
