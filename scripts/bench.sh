@@ -5,7 +5,7 @@
 #   scripts/bench.sh jmh [OPTIONS]   JMH, with its own options: -h lists them
 #   scripts/bench.sh check PEER...   whether peers work and compute the same: a moment each
 #   scripts/bench.sh reference       bsq bench --reference at several problems: five minutes
-#   scripts/bench.sh peers           all peers at many problems: six minutes
+#   scripts/bench.sh peers           all peers at many problems: under ten minutes
 #   scripts/bench.sh draw            docs/performance.md and its figures from what the last two wrote
 #                                    into docs/figures; they do it at their end, too
 #
