@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <numeric>
 
 #include "aligned_buffer.h"
@@ -12,188 +13,174 @@
 namespace bsq {
 namespace {
 
-// Fewer rows, or codes, than this are not worth waking a second thread for.
-constexpr int64_t kRowGrain = 32;
+using cpu::CodeSplit;
+using cpu::kBlockRows;
+
+// The factors of this many rows are expanded at once, which bounds the memory of a call and keeps
+// them in a cache.
+constexpr int64_t kChunkRows = 16 * kBlockRows;
+
+// Fewer blocks of rows, rows times outer codes, or codes than this are not worth waking a second
+// thread for.
+constexpr int64_t kBlockGrain = 2;
+constexpr int64_t kPairGrain = int64_t{16} * 1024;
 constexpr int64_t kCodebookGrain = int64_t{16} * 1024;
 
-// The factors of this many bytes of rows are expanded at once, which bounds the memory of a call.
-constexpr int64_t kChunkBytes = int64_t{16} * 1024 * 1024;
-// And at most this many rows: a matrix product may add them up one after the other, which in
-// float32 loses too much of a sum of very many.
-constexpr int64_t kMaxChunkRows = 1024;
+// So many outer codes are added up over the blocks of a chunk before they go to the average.
+constexpr int64_t kOuterCodes = 256;
 
 double logit_scale(const Options& options) {
   return 4 * options.inverse_temperature / std::sqrt(static_cast<double>(options.code_dim));
 }
 
-// The factors of a chunk of rows, and the average distribution over all rows that they add up to.
+int64_t block_count(int64_t rows) { return (rows + kBlockRows - 1) / kBlockRows; }
+
+// Calls body(workspace, first row, number of rows) for each block of rows, on several threads. Each
+// range of blocks has a workspace of its own.
+template <class Body>
+void for_each_block(int64_t rows, int64_t workspace_bytes, const Body& body) {
+  parallel_for(block_count(rows), kBlockGrain, [&](int64_t first, int64_t last) {
+    const AlignedBuffer<std::byte> workspace(workspace_bytes, "a block of rows");
+    for (int64_t begin = first * kBlockRows; begin < std::min(rows, last * kBlockRows);
+         begin += kBlockRows) {
+      body(workspace.get(), begin, std::min(kBlockRows, rows - begin));
+    }
+  });
+}
+
+// The average distribution of rows over the codes, chunk by chunk.
 template <class T>
-class Factors {
+class Average {
  public:
-  Factors(const Options& options, int64_t rows)
-      : halves_(options.code_dim),
+  Average(const Options& options, int64_t rows)
+      : options_(options),
+        split_(options.code_dim),
         rows_(rows),
-        chunk_rows_(chunk_rows(halves_, rows)),
-        leading_(chunk_rows_ * halves_.leading(), "a chunk of leading probabilities"),
-        trailing_(chunk_rows_ * halves_.trailing(), "a chunk of trailing probabilities"),
-        chunk_mean_(rows > chunk_rows_ ? halves_.codes() : 0,
-                    "a chunk's average distribution over the 2^code_dim codes") {}
+        chunk_rows_(std::min(rows, kChunkRows)),
+        stride_(cpu::block_stride(std::min(rows, kBlockRows))),
+        factors_(block_count(chunk_rows_) * cpu::factors_size(split_, stride_),
+                 "the factors of a chunk of rows"),
+        distribution_(split_.codes(), "the average distribution over the 2^code_dim codes") {}
 
-  // Calls body(begin, end) for consecutive chunks of rows.
-  template <class Body>
-  void for_each_chunk(const Body& body) const {
+  // Computes it, and where entropy_sum is not NULL the sum of the rows' entropies.
+  void compute(const T* x, double* entropy_sum) const {
+    const AlignedBuffer<double> entropies(entropy_sum == nullptr ? 0 : chunk_rows_,
+                                          "the entropies of a chunk of rows");
     for (int64_t begin = 0; begin < rows_; begin += chunk_rows_) {
-      body(begin, std::min(rows_, begin + chunk_rows_));
-    }
-  }
-
-  [[nodiscard]] const Halves& halves() const { return halves_; }
-  [[nodiscard]] int64_t max_chunk_rows() const { return chunk_rows_; }
-
-  // The factors of row i of the current chunk.
-  [[nodiscard]] T* leading(int64_t i) const { return leading_.get() + i * halves_.leading(); }
-  [[nodiscard]] T* trailing(int64_t i) const { return trailing_.get() + i * halves_.trailing(); }
-
-  // Expands the factors of the rows x[begin, end) and, where entropies is not NULL, stores each
-  // row's entropy.
-  void expand_chunk(const Options& options, const T* x, int64_t begin, int64_t end,
-                    double* entropies) const {
-    parallel_for(end - begin, kRowGrain, [&](int64_t first, int64_t last) {
-      cpu::row_kernels<T>().forward(
-          halves_, logit_scale(options), x + (begin + first) * options.code_dim, last - first,
-          leading(first), trailing(first), entropies == nullptr ? nullptr : entropies + first);
-    });
-  }
-
-  [[nodiscard]] Matrix<T> leading_matrix(int64_t rows) const {
-    return {leading_.get(), rows, halves_.leading()};
-  }
-  [[nodiscard]] Matrix<T> trailing_matrix(int64_t rows) const {
-    return {trailing_.get(), rows, halves_.trailing()};
-  }
-
-  // Makes `average` the mean distribution of all rows up to `end`, the end of the current chunk,
-  // from that of the rows up to `begin`. A running mean of the chunks' means: rounding does not add
-  // up over the chunks.
-  void add_to_average(int64_t begin, int64_t end, const AlignedBuffer<T>& average) const {
-    const AlignedBuffer<T>& mean = begin == 0 ? average : chunk_mean_;
-    matmul<T>({mean.get(), halves_.leading(), halves_.trailing()}, leading_matrix(end - begin).t(),
-              trailing_matrix(end - begin), 0.0, 1.0 / static_cast<double>(end - begin));
-    if (begin == 0) {
-      return;
-    }
-    const double share = static_cast<double>(end - begin) / static_cast<double>(end);
-    parallel_for(halves_.codes(), kCodebookGrain, [&](int64_t first, int64_t last) {
-      for (int64_t code = first; code < last; ++code) {
-        const double before = average[code];
-        average[code] = static_cast<T>(before + share * (mean[code] - before));
+      const int64_t size = std::min(chunk_rows_, rows_ - begin);
+      expand(x + begin * options_.code_dim, size,
+             entropy_sum == nullptr ? nullptr : entropies.get());
+      add(begin, size);
+      if (entropy_sum != nullptr) {
+        // In row order, so that the sum does not depend on the thread count.
+        *entropy_sum = std::accumulate(entropies.get(), entropies.get() + size, *entropy_sum);
       }
-    });
+    }
   }
+
+  [[nodiscard]] const CodeSplit<T>& split() const { return split_; }
+  [[nodiscard]] T* distribution() const { return distribution_.get(); }
 
  private:
-  static int64_t chunk_rows(const Halves& halves, int64_t rows) {
-    const int64_t row_bytes =
-        (halves.leading() + halves.trailing()) * static_cast<int64_t>(sizeof(T));
-    const int64_t chunk = std::min({kChunkBytes / row_bytes, kMaxChunkRows, rows});
-    return std::max(int64_t{1}, chunk);
+  // The factors of the block that begins at this row of the chunk.
+  [[nodiscard]] T* factors(int64_t row) const {
+    return factors_.get() + row / kBlockRows * cpu::factors_size(split_, stride_);
   }
 
-  Halves halves_;
+  void expand(const T* x, int64_t rows, double* entropies) const {
+    const cpu::RowKernels<T>& kernels = cpu::row_kernels<T>();
+    for_each_block(rows, kernels.factors_workspace(split_, stride_),
+                   [&](std::byte* workspace, int64_t begin, int64_t size) {
+                     kernels.expand_factors(split_, logit_scale(options_),
+                                            x + begin * options_.code_dim, size, workspace,
+                                            factors(begin),
+                                            entropies == nullptr ? nullptr : entropies + begin);
+                   });
+  }
+
+  // Makes the distribution the mean of the first `before` rows and the chunk after them. A running
+  // mean of the chunks' means: rounding does not add up over the chunks. Each thread has outer
+  // codes of its own, so the sum does not depend on the thread count either.
+  void add(int64_t before, int64_t rows) const {
+    const cpu::RowKernels<T>& kernels = cpu::row_kernels<T>();
+    parallel_for(split_.outer(), std::max(int64_t{1}, kPairGrain / rows),
+                 [&](int64_t first, int64_t last) {
+                   const AlignedBuffer<T> sums(std::min(kOuterCodes, last - first) * split_.kInner,
+                                               "a part of a chunk's distribution");
+                   for (int64_t begin = first; begin < last; begin += kOuterCodes) {
+                     const int64_t end = std::min(last, begin + kOuterCodes);
+                     const int64_t size = (end - begin) * split_.kInner;
+                     std::fill_n(sums.get(), size, T{0});
+                     for (int64_t row = 0; row < rows; row += kBlockRows) {
+                       kernels.add_factors(split_, factors(row), std::min(kBlockRows, rows - row),
+                                           begin, end, sums.get());
+                     }
+                     kernels.update_mean(sums.get(), size, rows, before + rows,
+                                         distribution() + begin * split_.kInner);
+                   }
+                 });
+  }
+
+  const Options& options_;
+  CodeSplit<T> split_;
   int64_t rows_;
   int64_t chunk_rows_;
-  AlignedBuffer<T> leading_;
-  AlignedBuffer<T> trailing_;
-  AlignedBuffer<T> chunk_mean_;  // where there is more than one chunk
+  int64_t stride_;
+  AlignedBuffer<T> factors_;
+  AlignedBuffer<T> distribution_;
 };
 
+// The partial sums are those of fixed parts, so the result does not depend on the thread count.
 template <class T>
-AlignedBuffer<T> make_average(const Halves& halves) {
-  return {halves.codes(), "the average distribution over the 2^code_dim codes"};
-}
-
-// The partial sums are those of fixed blocks, so the result does not depend on the thread count.
-template <class T>
-double codebook_entropy(const AlignedBuffer<T>& average, int64_t codes) {
-  const int64_t blocks = (codes + kCodebookGrain - 1) / kCodebookGrain;
-  const AlignedBuffer<double> sums(blocks, "partial sums of the codebook entropy");
-  parallel_for(blocks, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t block = begin; block < end; ++block) {
-      const int64_t first = block * kCodebookGrain;
-      sums[block] = cpu::row_kernels<T>().codebook_entropy(average.get() + first,
-                                                           std::min(kCodebookGrain, codes - first));
+double codebook_entropy(const Average<T>& average) {
+  const int64_t codes = average.split().codes();
+  const int64_t parts = (codes + kCodebookGrain - 1) / kCodebookGrain;
+  const AlignedBuffer<double> sums(parts, "partial sums of the codebook entropy");
+  parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t part = begin; part < end; ++part) {
+      const int64_t first = part * kCodebookGrain;
+      sums[part] = cpu::row_kernels<T>().codebook_entropy(average.distribution() + first,
+                                                          std::min(kCodebookGrain, codes - first));
     }
   });
-  return std::accumulate(sums.get(), sums.get() + blocks, 0.0);
-}
-
-// d(codebook entropy)/dq for the mean distribution q of all rows.
-template <class T>
-void compute_codebook_gradient(const Options& options, const T* x, const Factors<T>& factors,
-                               const AlignedBuffer<T>& gradient) {
-  factors.for_each_chunk([&](int64_t begin, int64_t end) {
-    factors.expand_chunk(options, x, begin, end, nullptr);
-    factors.add_to_average(begin, end, gradient);
-  });
-  parallel_for(factors.halves().codes(), kCodebookGrain, [&](int64_t begin, int64_t end) {
-    cpu::row_kernels<T>().codebook_gradient(gradient.get() + begin, end - begin);
-  });
-}
-
-cpu::RowWeights row_weights(const Options& options, int64_t rows, double grad_aux_loss) {
-  const double sample = grad_aux_loss * options.entropy_loss_weight / static_cast<double>(rows);
-  return {sample, -sample * options.diversity_gamma};
+  return std::accumulate(sums.get(), sums.get() + parts, 0.0);
 }
 
 }  // namespace
 
 template <class T>
 Losses compute_losses(const Options& options, const T* x, int64_t rows) {
-  const Factors<T> factors(options, rows);
-  const AlignedBuffer<T> average = make_average<T>(factors.halves());
-  const AlignedBuffer<double> entropies(factors.max_chunk_rows(), "a chunk of row entropies");
+  const Average<T> average(options, rows);
   double entropy_sum = 0;
-  factors.for_each_chunk([&](int64_t begin, int64_t end) {
-    factors.expand_chunk(options, x, begin, end, entropies.get());
-    // In row order, so that the sum does not depend on the thread count.
-    entropy_sum = std::accumulate(entropies.get(), entropies.get() + (end - begin), entropy_sum);
-    factors.add_to_average(begin, end, average);
-  });
+  average.compute(x, &entropy_sum);
   // Rounding may take an average of equal rows past 1, but no entropy is negative.
   return {options, entropy_sum / static_cast<double>(rows),
-          std::max(0.0, codebook_entropy(average, factors.halves().codes()))};
+          std::max(0.0, codebook_entropy(average))};
 }
 
 template <class T>
 void backward_with_losses(const Options& options, const T* x, int64_t rows, const T* grad_quantized,
                           double grad_aux_loss, T* grad_x) {
-  const int64_t dim = options.code_dim;
-  const cpu::RowWeights weights = row_weights(options, rows, grad_aux_loss);
-  const Factors<T> factors(options, rows);
-  const Halves& halves = factors.halves();
-  const AlignedBuffer<T> codebook_gradient = make_average<T>(halves);
-  compute_codebook_gradient(options, x, factors, codebook_gradient);
-  const Matrix<T> gradient{codebook_gradient.get(), halves.leading(), halves.trailing()};
-
-  const int64_t chunk_rows = factors.max_chunk_rows();
-  const AlignedBuffer<T> leading_products(chunk_rows * halves.leading(), "a chunk of gradients");
-  const AlignedBuffer<T> trailing_products(chunk_rows * halves.trailing(), "a chunk of gradients");
-  factors.for_each_chunk([&](int64_t begin, int64_t end) {
-    const int64_t size = end - begin;
-    factors.expand_chunk(options, x, begin, end, nullptr);
-    matmul<T>({leading_products.get(), size, halves.leading()}, factors.trailing_matrix(size),
-              gradient.t(), 0.0, 1.0);
-    matmul<T>({trailing_products.get(), size, halves.trailing()}, factors.leading_matrix(size),
-              gradient, 0.0, 1.0);
-    parallel_for(size, kRowGrain, [&](int64_t first, int64_t last) {
-      const int64_t element = (begin + first) * dim;
-      cpu::row_kernels<T>().backward(
-          halves, logit_scale(options), weights, x + element, last - first, factors.leading(first),
-          factors.trailing(first), leading_products.get() + first * halves.leading(),
-          trailing_products.get() + first * halves.trailing(),
-          grad_quantized == nullptr ? nullptr : grad_quantized + element, grad_x + element);
-    });
+  const cpu::RowKernels<T>& kernels = cpu::row_kernels<T>();
+  const Average<T> average(options, rows);
+  average.compute(x, nullptr);
+  // The average is no longer needed: its gradient takes its place.
+  T* const gradient = average.distribution();
+  const CodeSplit<T>& split = average.split();
+  parallel_for(split.outer(), kCodebookGrain / split.kInner, [&](int64_t begin, int64_t end) {
+    kernels.codebook_gradient(gradient + begin * split.kInner, (end - begin) * split.kInner,
+                              -options.diversity_gamma);
   });
+  const double weight = grad_aux_loss * options.entropy_loss_weight / static_cast<double>(rows);
+  const int64_t stride = cpu::block_stride(std::min(rows, kBlockRows));
+  for_each_block(rows, kernels.backward_workspace(split, stride),
+                 [&](std::byte* workspace, int64_t begin, int64_t size) {
+                   const int64_t element = begin * options.code_dim;
+                   kernels.backward(split, logit_scale(options), weight, x + element, size,
+                                    gradient,
+                                    grad_quantized == nullptr ? nullptr : grad_quantized + element,
+                                    workspace, grad_x + element);
+                 });
 }
 
 // NOLINTBEGIN(bugprone-macro-parentheses): T is a type

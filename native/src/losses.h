@@ -1,6 +1,6 @@
-// The losses of a batch of finite rows, and their gradient: rows in chunks, each row's factors from
-// cpu/row_kernels.h, and LibTorch's matrix product for the average over rows. Memory is that of 2^D
-// numbers and a chunk, never of rows * 2^D. T is float or double. All functions throw Error.
+// The losses of a batch of finite rows, and their gradient: chunks of rows through the kernels of
+// cpu/row_kernels.h, which also add up the average over the rows. Memory is that of 2^D numbers and
+// a chunk, never of rows * 2^D. T is float or double. All functions throw Error.
 #pragma once
 
 #include <cstdint>

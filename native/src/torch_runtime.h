@@ -1,4 +1,4 @@
-// What this library uses of LibTorch, through its Stable ABI: threads and the matrix product.
+// LibTorch's version and its threads, through its Stable ABI.
 #pragma once
 
 #include <cstdint>
@@ -12,22 +12,6 @@ namespace bsq {
 [[nodiscard]] uint64_t torch_version() noexcept;
 
 [[nodiscard]] int32_t num_threads() noexcept;
-
-// A row-major or transposed matrix in CPU memory. Borrowed.
-template <class T>
-struct Matrix {
-  T* data = nullptr;
-  int64_t rows = 0;
-  int64_t columns = 0;
-  bool transposed = false;  // then data holds [columns, rows]
-
-  [[nodiscard]] Matrix t() const { return {data, columns, rows, !transposed}; }
-};
-
-// out = beta * out + alpha * left * right, by LibTorch, which may use its threads.
-// With beta = 0 out may be uninitialised.
-template <class T>
-void matmul(Matrix<T> out, Matrix<T> left, Matrix<T> right, double beta, double alpha);
 
 namespace detail {
 using RangeFunction = void (*)(int64_t begin, int64_t end, void* context);

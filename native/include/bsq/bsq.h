@@ -174,7 +174,8 @@ BSQ_API bsq_status* bsq_host_decode(const bsq_options* options, int32_t dtype, i
  * The quantizer's forward pass over x[rows, code_dim]. quantized[rows, code_dim], indices[rows] and
  * losses may each be NULL (with 0 bytes) where they are not wanted; without losses any code_dim up
  * to 63 is served, with losses up to 24, since the codebook term needs memory for 2^code_dim
- * numbers.
+ * numbers. In float32 the kernels add up no probability below 2^-26 / 2^code_dim of its row's
+ * largest: of a row that is less than float32 rounds.
  */
 BSQ_API bsq_status* bsq_host_forward(const bsq_options* options, int32_t dtype, int64_t rows,
                                      const void* x, int64_t x_bytes, void* quantized,

@@ -1,33 +1,22 @@
-// The losses and their gradient, row by row, on CPU memory: kernels that are compiled once for each
-// instruction set, and chosen when the library is first used.
+// The losses and their gradient on CPU memory: kernels that are compiled once for each instruction
+// set, and chosen when the library is first used.
 //
 // The softmax over the 2^D codes factorises into one sigmoid per bit: with the logit t_d = 4 beta
 // u_d / sqrt(D), p(c|u) = prod_d sigmoid(+-t_d). So a row's 2^D probabilities are the outer product
-// of two short vectors, its factors, one over the leading and one over the trailing bits, in index
-// order: p[i * 2^b + j] = leading[i] * trailing[j].
-//
-// The entropy's clamp at e needs the codes with p >= e. Seen from the row's own code, whose
-// probability is the largest, flipping bit d multiplies p by exp(-|t_d|): it costs |t_d|. The codes
-// with p >= e are the sets of flips whose cost is at most log(largest p / e), and those are
-// enumerated, the cheapest bits by vectors, the others by a search that stops where the budget
-// does. All of it is exact; there are never more than 1/e of them.
+// of short vectors, its factors (code_split.h), and nothing of the size rows * 2^D is ever made.
+// Rows are worked on in blocks of kBlockRows. What an outer code of a row adds to the average is
+// left out where it is negligible (average.h), and what it adds to the clamped entropy where it is
+// below the clamp (row_entropies.h): at the usual temperatures little is left.
 #pragma once
 
 #include <cstdint>
 
-#include "formula.h"
+#include "cpu/code_split.h"
 
 namespace bsq::cpu {
 
-// How the row kernels weigh what they compute: the gradient of the aux loss with respect to a row's
-// entropy, and to the entropy of the average, times a row's share of it.
-struct RowWeights {
-  double sample;
-  double codebook;
-};
-
-// All functions are serial. Rows are finite but for those of encode, dim is the number of bits of
-// the halves.
+// All functions are serial. Rows are finite but for those of encode and straight_through; losses
+// take at most kBlockRows of them, and workspaces are on cache lines' boundaries.
 template <class T>
 struct RowKernels {
   // indices[rows] from the signs of x[rows, dim], dim up to 63. Rows that are not finite get index
@@ -39,24 +28,44 @@ struct RowKernels {
   void (*straight_through)(const T* x, int64_t rows, int64_t dim, const T* grad_quantized,
                            T* grad_x);
 
-  // The factors, [rows, leading] and [rows, trailing], and where entropies is not NULL each row's
-  // entropy.
-  void (*forward)(const Halves& halves, double logit_scale, const T* x, int64_t rows, T* leading,
-                  T* trailing, double* entropies);
+  // The bytes of a workspace for expand_factors, for blocks of this stride.
+  int64_t (*factors_workspace)(const CodeSplit<T>& split, int64_t stride);
 
-  // grad_x[rows, dim] straight through. The products are the sums of (codebook gradient) * p over
-  // the other half, less the own factor. grad_quantized may be NULL.
-  void (*backward)(const Halves& halves, double logit_scale, const RowWeights& weights, const T* x,
-                   int64_t rows, const T* leading, const T* trailing, const T* leading_products,
-                   const T* trailing_products, const T* grad_quantized, T* grad_x);
+  // The factors of a block of rows, factors_size() numbers, and where entropies is not NULL each
+  // row's entropy.
+  void (*expand_factors)(const CodeSplit<T>& split, double logit_scale, const T* x, int64_t rows,
+                         void* workspace, T* factors, double* entropies);
 
-  // sum_c -q log max(q, e) over a part of the average distribution.
+  // Adds the distributions of a block of rows to sums, those of the outer codes [begin, end).
+  void (*add_factors)(const CodeSplit<T>& split, const T* factors, int64_t rows, int64_t begin,
+                      int64_t end, T* sums);
+
+  // Takes the sums over `rows` more rows into a mean, which is then that of all_rows.
+  void (*update_mean)(const T* sums, int64_t size, int64_t rows, int64_t all_rows, T* mean);
+
+  // The bytes of a workspace for backward.
+  int64_t (*backward_workspace)(const CodeSplit<T>& split, int64_t stride);
+
+  // grad_x[rows, dim] of weight * (the rows' entropies + <codebook_gradient, p>), and straight
+  // through of grad_quantized, which may be NULL.
+  void (*backward)(const CodeSplit<T>& split, double logit_scale, double weight, const T* x,
+                   int64_t rows, const T* codebook_gradient, const T* grad_quantized,
+                   void* workspace, T* grad_x);
+
+  // sum_c -q log max(q, e) over a part of the average distribution, a multiple of kInner.
   double (*codebook_entropy)(const T* average, int64_t size);
 
-  // Replaces a part of the average distribution by d(codebook entropy)/dq = -log max(q, e) -
-  // [q >= e], less the constant -log e: no gradient sees it, since probabilities add up to 1.
-  void (*codebook_gradient)(T* average, int64_t size);
+  // Replaces a part of the average distribution, a multiple of kInner, by weight * d(codebook
+  // entropy)/dq = -log max(q, e) - [q >= e], less the constant -log e: no gradient sees it, since
+  // probabilities add up to 1.
+  void (*codebook_gradient)(T* average, int64_t size, double weight);
 };
+
+// The numbers of a block's factors.
+template <class T>
+int64_t factors_size(const CodeSplit<T>& split, int64_t stride) {
+  return (split.leading() + split.middle() + CodeSplit<T>::kInner) * stride;
+}
 
 // Those for this machine.
 template <class T>

@@ -1,21 +1,38 @@
 // Vectors of numbers by the compiler's vector extensions, and the elementary functions on them. One
-// source for every instruction set: vectors wider than the machine's are split by the compiler.
+// source for every instruction set.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 namespace bsq::cpu::BSQ_CPU_ARCHITECTURE {
+
+// The widest vectors of the instruction set.
+#if defined(__AVX512F__)
+constexpr int64_t kVectorBytes = 64;
+#elif defined(__AVX2__)
+constexpr int64_t kVectorBytes = 32;
+#else
+constexpr int64_t kVectorBytes = 16;
+#endif
+
+// So many vectors of sums are kept in registers at once, beside what they are made of.
+constexpr int64_t kRegisterSums = 8;
 
 template <class T>
 struct Simd;
 
 template <>
 struct Simd<float> {
-  static constexpr int64_t kWidth = 16;
-  using Vector = float __attribute__((vector_size(64)));
-  using Integers = int32_t __attribute__((vector_size(64)));
+  static constexpr int64_t kWidth = kVectorBytes / 4;
+  static constexpr int64_t kLaneBits = kWidth == 16 ? 4 : kWidth == 8 ? 3 : 2;
+  using Vector = float __attribute__((vector_size(kVectorBytes)));
+  using Integers = int32_t __attribute__((vector_size(kVectorBytes)));
   static constexpr int kMantissaBits = 23;
   static constexpr int32_t kExponentBias = 127;
   static constexpr float kRound = 0x1.8p23F;  // added and subtracted: rounds to an integer
@@ -27,9 +44,11 @@ struct Simd<float> {
 
 template <>
 struct Simd<double> {
-  static constexpr int64_t kWidth = 8;
-  using Vector = double __attribute__((vector_size(64)));
-  using Integers = int64_t __attribute__((vector_size(64)));
+  static constexpr int64_t kWidth = kVectorBytes / 8;
+  static constexpr int64_t kLaneBits = kWidth == 8 ? 3 : kWidth == 4 ? 2 : 1;
+  using Vector = double __attribute__((vector_size(kVectorBytes)));
+  using Integers = int64_t __attribute__((vector_size(kVectorBytes)));
+  using Floats = float __attribute__((vector_size(kVectorBytes / 2)));
   static constexpr int kMantissaBits = 52;
   static constexpr int64_t kExponentBias = 1023;
   static constexpr double kRound = 0x1.8p52;
@@ -60,6 +79,11 @@ inline Vector<T> load(const T* from) {
 }
 
 template <class T>
+inline Integers<T> splat_integer(int64_t value) {
+  return Integers<T>{} + static_cast<std::remove_const_t<decltype(Simd<T>::kExponentBias)>>(value);
+}
+
+template <class T>
 inline void store(Vector<T> vector, T* to) {
   std::memcpy(to, &vector, sizeof(vector));
 }
@@ -69,17 +93,82 @@ inline Vector<T> splat(T value) {
   return Vector<T>{} + value;
 }
 
+// Numbers of another type, converted.
+inline void store_converted(Vector<double> vector, double* to) { store<double>(vector, to); }
+inline void store_converted(Vector<double> vector, float* to) {
+  const auto converted = __builtin_convertvector(vector, Simd<double>::Floats);
+  std::memcpy(to, &converted, sizeof(converted));
+}
+inline Vector<double> load_converted(const double* from) { return load(from); }
+inline Vector<double> load_converted(const float* from) {
+  Simd<double>::Floats floats;
+  std::memcpy(&floats, from, sizeof(floats));
+  return __builtin_convertvector(floats, Vector<double>);
+}
+
+// The halves are added, until one number is left.
+inline float sum(float __attribute__((vector_size(16))) v) { return (v[0] + v[2]) + (v[1] + v[3]); }
+inline float sum(float __attribute__((vector_size(32))) v) {
+  return sum(__builtin_shufflevector(v, v, 0, 1, 2, 3) + __builtin_shufflevector(v, v, 4, 5, 6, 7));
+}
+inline float sum(float __attribute__((vector_size(64))) v) {
+  return sum(__builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) +
+             __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15));
+}
+inline double sum(double __attribute__((vector_size(16))) v) { return v[0] + v[1]; }
+inline double sum(double __attribute__((vector_size(32))) v) {
+  return sum(__builtin_shufflevector(v, v, 0, 1) + __builtin_shufflevector(v, v, 2, 3));
+}
+inline double sum(double __attribute__((vector_size(64))) v) {
+  return sum(__builtin_shufflevector(v, v, 0, 1, 2, 3) + __builtin_shufflevector(v, v, 4, 5, 6, 7));
+}
+
+// Bit i is set where lane i of a comparison's result is.
 template <class T>
-inline T sum(Vector<T> vector) {
-  // Pairs of halves, so that the additions are as few steps deep as possible.
-  T parts[Simd<T>::kWidth];
-  store<T>(vector, parts);
-  for (int64_t half = Simd<T>::kWidth / 2; half > 0; half /= 2) {
-    for (int64_t i = 0; i < half; ++i) {
-      parts[i] += parts[half + i];
-    }
+inline uint64_t lanes_of(Integers<T> mask) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    return _mm512_movepi32_mask(reinterpret<__m512i>(mask));
+  } else {
+    return _mm512_movepi64_mask(reinterpret<__m512i>(mask));
   }
-  return parts[0];
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4) {
+    return static_cast<uint32_t>(_mm256_movemask_ps(reinterpret<__m256>(mask)));
+  } else {
+    return static_cast<uint32_t>(_mm256_movemask_pd(reinterpret<__m256d>(mask)));
+  }
+#else
+  uint64_t lanes = 0;
+  for (int64_t i = 0; i < Simd<T>::kWidth; ++i) {
+    lanes |= static_cast<uint64_t>(mask[i] & 1) << i;
+  }
+  return lanes;
+#endif
+}
+
+// Lane i holds i.
+template <class T>
+inline Integers<T> lane_numbers() {
+  using Integer = std::remove_const_t<decltype(Simd<T>::kExponentBias)>;
+  alignas(64) static constexpr Integer kNumbers[] = {0, 1, 2,  3,  4,  5,  6,  7,
+                                                     8, 9, 10, 11, 12, 13, 14, 15};
+  Integers<T> lanes;
+  std::memcpy(&lanes, kNumbers, sizeof(lanes));
+  return lanes;
+}
+
+// Lane i is set where bit b of i is.
+template <class T>
+inline Integers<T> lanes_with_bit(int64_t b) {
+  return (lane_numbers<T>() >> b & 1) != 0;
+}
+
+inline Vector<double> square_root(Vector<double> vector) {
+  for (int64_t i = 0; i < Simd<double>::kWidth; ++i) {
+    vector[i] = __builtin_sqrt(vector[i]);
+  }
+  return vector;
 }
 
 // exp(-a) for a >= 0. The relative error is 2^-32 with 9 terms and double's own with 13.
@@ -136,5 +225,31 @@ inline Vector<T> log(Vector<T> x) {
   const Vector<T> mantissa = twice_atanh<T, S::kLogTerms>((m - 1) / (m + 1));
   return exponent * S::kLn2High + (exponent * S::kLn2Low + mantissa);
 }
+
+// While one lives, results in float32 that are too small to be normal numbers become 0 on this
+// thread: products of many ratios are, and processors take long over them. In float64 there are
+// hardly any, and they count.
+template <class T>
+class FlushSubnormals {
+ public:
+#if defined(__x86_64__)
+  FlushSubnormals() : before_(_mm_getcsr()) {
+    if constexpr (sizeof(T) == 4) {
+      _mm_setcsr(before_ | kFlushToZero);
+    }
+  }
+  ~FlushSubnormals() {
+    if constexpr (sizeof(T) == 4) {
+      _mm_setcsr(before_);
+    }
+  }
+  FlushSubnormals(const FlushSubnormals&) = delete;
+  FlushSubnormals& operator=(const FlushSubnormals&) = delete;
+
+ private:
+  static constexpr uint32_t kFlushToZero = 0x8000;  // what is read may still be subnormal
+  uint32_t before_;
+#endif
+};
 
 }  // namespace bsq::cpu::BSQ_CPU_ARCHITECTURE

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 
 #include "formula.h"
 #include "operators/constants.h"
@@ -14,6 +15,18 @@ constexpr int64_t kChunkElements = int64_t{2} * 1024 * 1024;
 // And at most this many rows: a matrix product may add them up one after the other, which in
 // float32 loses too much of a sum of very many.
 constexpr int64_t kMaxChunkRows = 1024;
+
+// The D bits of a code as leading and trailing bits: index = i * trailing() + j.
+struct Halves {
+  explicit Halves(int64_t dim) : leading_bits(dim / 2), trailing_bits(dim - dim / 2) {}
+
+  [[nodiscard]] int64_t leading() const { return int64_t{1} << leading_bits; }
+  [[nodiscard]] int64_t trailing() const { return int64_t{1} << trailing_bits; }
+  [[nodiscard]] int64_t codes() const { return leading() * trailing(); }
+
+  int64_t leading_bits;
+  int64_t trailing_bits;
+};
 
 // Calls body(begin, length) for consecutive chunks of rows.
 template <class Body>

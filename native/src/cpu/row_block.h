@@ -1,0 +1,274 @@
+// A block of rows on the way to its losses: part of the row kernels, and included by them alone.
+//
+// With the logit t_d = 4 beta u_d / sqrt(D), p(c|u) = prod_d sigmoid(+-t_d). Seen from the row's
+// own code, whose probability is the largest, flipping bit d costs |t_d|: it multiplies p by the
+// ratio exp(-|t_d|). So p(c) = largest * prod of ratios, log p(c) = log largest - sum of costs, and
+// what is decided has a ratio of exactly 1 and a cost of exactly 0.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+
+#include "cpu/code_split.h"
+#include "cpu/simd.h"
+#include "formula.h"
+
+namespace bsq::cpu::BSQ_CPU_ARCHITECTURE {
+
+// Hands out parts of a piece of memory, on cache lines' boundaries. Without memory it only adds up
+// how much is needed.
+class Carver {
+ public:
+  explicit Carver(void* memory) : memory_(static_cast<std::byte*>(memory)) {}
+
+  template <class U>
+  U* take(int64_t size) {
+    constexpr int64_t kAlignment = 64;
+    const int64_t offset = bytes_;
+    bytes_ += (size * static_cast<int64_t>(sizeof(U)) + kAlignment - 1) / kAlignment * kAlignment;
+    return memory_ == nullptr ? nullptr : reinterpret_cast<U*>(memory_ + offset);
+  }
+
+  [[nodiscard]] int64_t bytes() const { return bytes_; }
+
+ private:
+  std::byte* memory_;
+  int64_t bytes_ = 0;
+};
+
+// Up to kBlockRows rows. Arrays are [what, stride], rows being lanes, but for those of inner codes,
+// which are [stride, kInner]. Lanes that fill up the last vector hold rows of zeros.
+template <class T>
+class RowBlock {
+ public:
+  static constexpr int64_t kInner = CodeSplit<T>::kInner;
+
+  RowBlock(const CodeSplit<T>& code_split, int64_t lanes, Carver& carver)
+      : split(code_split),
+        stride(lanes),
+        unit(carver.take<double>(split.dim * stride)),
+        inverse_norm(carver.take<double>(stride)),
+        scale(carver.take<double>(stride)),
+        varying(carver.take<double>(stride)),
+        log_largest(carver.take<double>(stride)),
+        largest(carver.take<double>(stride)),
+        ratio1(carver.take<T>((split.missing_bits + split.dim) * stride)),
+        ratio0(carver.take<T>((split.missing_bits + split.dim) * stride)),
+        cost1(carver.take<T>((split.missing_bits + split.dim) * stride)),
+        cost0(carver.take<T>((split.missing_bits + split.dim) * stride)),
+        budget(carver.take<T>(stride)),
+        leading_ratio(carver.take<T>(split.leading() * stride)),
+        leading_cost(carver.take<T>(split.leading() * stride)),
+        middle_ratio(carver.take<T>(split.middle() * stride)),
+        middle_cost(carver.take<T>(split.middle() * stride)),
+        inner_ratio(carver.take<T>(stride * kInner)),
+        inner_cost(carver.take<T>(stride * kInner)),
+        inner_ratio_sum(carver.take<T>(stride)),
+        inner_weighted_cost(carver.take<T>(stride)),
+        inner_max_cost(carver.take<T>(stride)) {}
+
+  // From x[rows, dim], finite. The elementary functions are computed in double, since an error of a
+  // large logit is a relative error of its probability.
+  void prepare(const T* x, int64_t rows, double logit_scale) {
+    load_rows(x, rows);
+    rule_out_missing_codes();
+    for (int64_t r = 0; r < stride; r += kDoubles) {
+      normalize(r);
+      find_flips(r, logit_scale);
+    }
+    expand_outer(0, split.leading_bits, leading_ratio, leading_cost);
+    expand_outer(split.leading_bits, split.middle_bits, middle_ratio, middle_cost);
+    for (int64_t r = 0; r < rows; ++r) {
+      expand_inner(r);
+    }
+  }
+
+  // Where an outer code's rows begin in the arrays over leading and over middle codes.
+  [[nodiscard]] int64_t leading_of(int64_t outer) const {
+    return (outer >> split.middle_bits) * stride;
+  }
+  [[nodiscard]] int64_t middle_of(int64_t outer) const {
+    return (outer & (split.middle() - 1)) * stride;
+  }
+
+  CodeSplit<T> split;
+  int64_t stride;
+  double* unit;          // [dim]
+  double* inverse_norm;  // 1 / max(|x|, 1e-12), after scaling
+  double* scale;         // by which x is multiplied first
+  double* varying;       // 0 where the norm counts as a constant, otherwise 1
+  double* log_largest;   // of the largest probability
+  double* largest;
+  // [missing bits + dim]: of a bit that is 1: 1 where that is the row's own, otherwise exp(-|t|).
+  T* ratio1;
+  T* ratio0;
+  T* cost1;  // -log of the ratios
+  T* cost0;
+  T* budget;         // log(largest p / e); below 0 no code reaches e
+  T* leading_ratio;  // [leading codes]
+  T* leading_cost;
+  T* middle_ratio;  // [middle codes]
+  T* middle_cost;
+  T* inner_ratio;  // [stride, kInner]
+  T* inner_cost;
+  T* inner_ratio_sum;      // sum over the inner codes of the ratio
+  T* inner_weighted_cost;  // ... of the ratio times the cost
+  T* inner_max_cost;
+
+ private:
+  static constexpr int64_t kWidth = Simd<T>::kWidth;
+  static constexpr int64_t kDoubles = Simd<double>::kWidth;
+  static constexpr int kExpTerms = std::is_same_v<T, double> ? 13 : 9;
+
+  // A cost beyond every budget: that of codes that do not exist, and the largest.
+  static constexpr T kNever = static_cast<T>(1e30);
+
+  void load_rows(const T* x, int64_t rows) {
+    for (int64_t d = 0; d < split.dim; ++d) {
+      double* const to = unit + d * stride;
+      for (int64_t r = 0; r < rows; ++r) {
+        to[r] = x[r * split.dim + d];
+      }
+      for (int64_t r = rows; r < stride; ++r) {
+        to[r] = 0;
+      }
+    }
+  }
+
+  void rule_out_missing_codes() {
+    std::fill_n(ratio1, split.missing_bits * stride, T{0});
+    std::fill_n(ratio0, split.missing_bits * stride, T{1});
+    std::fill_n(cost1, split.missing_bits * stride, kNever);
+    std::fill_n(cost0, split.missing_bits * stride, T{0});
+  }
+
+  // Squares are summed in double, where those of float never overflow.
+  void normalize(int64_t r) {
+    Vector<double> squares{};
+    for (int64_t d = 0; d < split.dim; ++d) {
+      const auto value = load(unit + d * stride + r);
+      squares += value * value;
+    }
+    Vector<double> row_scale = splat(1.0);
+    if constexpr (std::is_same_v<T, double>) {
+      const Integers<double> overflows = squares > std::numeric_limits<double>::max();
+      if (lanes_of<double>(overflows) != 0) {
+        row_scale = overflows ? splat(kOverflowScale) : row_scale;
+        squares = splat(0.0);
+        for (int64_t d = 0; d < split.dim; ++d) {
+          const Vector<double> value = load(unit + d * stride + r) * row_scale;
+          squares += value * value;
+        }
+      }
+    }
+    const Vector<double> norm = square_root(squares);
+    const Integers<double> constant = norm <= kMinNorm;
+    const Vector<double> inverse = 1 / (constant ? splat(kMinNorm) : norm);
+    store<double>(inverse, inverse_norm + r);
+    store<double>(row_scale, scale + r);
+    store<double>(constant ? splat(0.0) : splat(1.0), varying + r);
+    for (int64_t d = 0; d < split.dim; ++d) {
+      double* const u = unit + d * stride + r;
+      store<double>(load(u) * row_scale * inverse, u);
+    }
+  }
+
+  void find_flips(int64_t r, double logit_scale) {
+    Vector<double> outer_sum = splat(1.0);  // of the ratios of all codes: the product of 1 + ratio
+    Vector<double> inner_sum = splat(1.0);
+    Vector<double> inner_mean_cost{};
+    Vector<double> inner_costs{};
+    for (int64_t d = 0; d < split.dim; ++d) {
+      const int64_t at = (split.missing_bits + d) * stride + r;
+      const Vector<double> t = load(unit + d * stride + r) * logit_scale;
+      const Integers<double> one = t > 0;
+      const Vector<double> magnitude = t < 0 ? -t : t;
+      // Beyond every budget is beyond; and 0 * cost stays 0.
+      const Vector<double> cost = magnitude < kNever ? magnitude : splat<double>(kNever);
+      const Vector<double> ratio = exp_negative<double, kExpTerms>(cost);
+      store_converted(one ? splat(1.0) : ratio, ratio1 + at);
+      store_converted(one ? ratio : splat(1.0), ratio0 + at);
+      store_converted(one ? splat(0.0) : cost, cost1 + at);
+      store_converted(one ? cost : splat(0.0), cost0 + at);
+      const Vector<double> both = 1 + ratio;
+      if (d < split.outer_bits) {
+        outer_sum *= both;
+      } else {
+        inner_sum *= both;
+        inner_mean_cost += cost * ratio / both;
+        inner_costs += cost;
+      }
+    }
+    const Vector<double> sum = outer_sum * inner_sum;
+    const Vector<double> log_of_largest = -log<double>(sum);
+    store<double>(log_of_largest, log_largest + r);
+    store<double>(1 / sum, largest + r);
+    store_converted(log_of_largest - kLogEpsilon, budget + r);
+    store_converted(inner_sum, inner_ratio_sum + r);
+    store_converted(inner_sum * inner_mean_cost, inner_weighted_cost + r);
+    store_converted(inner_costs, inner_max_cost + r);
+  }
+
+  // The codes of `count` bits from `first` on, in index order, for all rows.
+  void expand_outer(int64_t first, int64_t count, T* ratios, T* costs) const {
+    for (int64_t r = 0; r < stride; r += kWidth) {
+      store<T>(splat<T>(1), ratios + r);
+      store<T>(splat<T>(0), costs + r);
+    }
+    // From the last bit to the first: each doubles the codes.
+    int64_t size = stride;
+    for (int64_t d = first + count - 1; d >= first; --d, size *= 2) {
+      for (int64_t i = 0; i < size; i += stride) {
+        for (int64_t r = 0; r < stride; r += kWidth) {
+          const int64_t at = d * stride + r;
+          const auto ratio = load(ratios + i + r);
+          const auto cost = load(costs + i + r);
+          store<T>(ratio * load(ratio1 + at), ratios + size + i + r);
+          store<T>(ratio * load(ratio0 + at), ratios + i + r);
+          store<T>(cost + load(cost1 + at), costs + size + i + r);
+          store<T>(cost + load(cost0 + at), costs + i + r);
+        }
+      }
+    }
+  }
+
+  // The inner codes of one row. The last bits make up a vector, each other one doubles the vectors.
+  void expand_inner(int64_t r) const {
+    constexpr int64_t kLaneBits = Simd<T>::kLaneBits;
+    constexpr int64_t kInnerBits = CodeSplit<T>::kInnerBits;
+    Vector<T> ratios[kInner / kWidth];
+    Vector<T> costs[kInner / kWidth];
+    ratios[0] = splat<T>(1);
+    costs[0] = splat<T>(0);
+    const int64_t last = (split.missing_bits + split.dim - 1) * stride + r;
+#pragma GCC unroll 4
+    for (int64_t bit = 0; bit < kLaneBits; ++bit) {
+      const int64_t at = last - bit * stride;
+      const Integers<T> set = lanes_with_bit<T>(bit);
+      ratios[0] *= set ? splat(ratio1[at]) : splat(ratio0[at]);
+      costs[0] += set ? splat(cost1[at]) : splat(cost0[at]);
+    }
+#pragma GCC unroll 8
+    for (int64_t bit = kLaneBits; bit < kInnerBits; ++bit) {
+      const int64_t at = last - bit * stride;
+      const int64_t size = int64_t{1} << (bit - kLaneBits);
+#pragma GCC unroll 32
+      for (int64_t i = 0; i < size; ++i) {
+        ratios[size + i] = ratios[i] * ratio1[at];
+        ratios[i] *= ratio0[at];
+        costs[size + i] = costs[i] + cost1[at];
+        costs[i] += cost0[at];
+      }
+    }
+    for (int64_t i = 0; i < kInner / kWidth; ++i) {
+      store<T>(ratios[i], inner_ratio + r * kInner + i * kWidth);
+      store<T>(costs[i], inner_cost + r * kInner + i * kWidth);
+    }
+  }
+};
+
+}  // namespace bsq::cpu::BSQ_CPU_ARCHITECTURE

@@ -1,0 +1,267 @@
+// The gradient of the losses with respect to a block's rows: part of the row kernels.
+//
+// With g = d(loss)/dp, the derivative by the logit t_d is the sum of g p over the codes whose bit d
+// is 1, less sigmoid(t_d) times the sum over all codes. So what is needed of each row are the sums
+// of g p over the codes that flip bit d of the row's own code, and over all. All g are taken less a
+// constant that no logit sees, probabilities adding up to 1, so that codes with p < e have no
+// gradient of their own.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "cpu/average.h"
+#include "cpu/row_block.h"
+
+namespace bsq::cpu::BSQ_CPU_ARCHITECTURE {
+
+template <class T>
+class RowGradients {
+ public:
+  RowGradients(const RowBlock<T>& block, Carver& carver)
+      : block_(block),
+        inner_sums_(carver.take<T>(block.stride * kInner)),
+        outer_sums_(carver.take<T>(block.stride * kOuterVectors * kWidth)),
+        outer_totals_(carver.take<double>(block.stride)),
+        inner_totals_(carver.take<double>(block.stride)),
+        flipped_(carver.take<double>(block.split.dim * block.stride)),
+        own_outer_(carver.take<int32_t>(block.stride)) {}
+
+  // The sums of g p, with g = d(entropy)/dp + codebook_gradient.
+  void add_up(int64_t rows, const T* codebook_gradient) {
+    clear();
+    constexpr int64_t kGroup = 64;  // outer codes whose gradients stay in a cache
+    for (int64_t begin = 0; begin < block_.split.outer(); begin += kGroup) {
+      const int64_t end = std::min(begin + kGroup, block_.split.outer());
+      uint64_t outer_of_row[kBlockRows] = {};
+      find_outer_codes(begin, end, outer_of_row);
+      for (int64_t r = 0; r < rows; ++r) {
+        if (block_.split.outer_bits < kWidth) {
+          add_outer_codes<1>(r, begin, outer_of_row[r], codebook_gradient);
+        } else {
+          add_outer_codes<kOuterVectors>(r, begin, outer_of_row[r], codebook_gradient);
+        }
+      }
+    }
+    for (int64_t r = 0; r < rows; ++r) {
+      sum_inner(r);
+      sum_outer(r);
+    }
+  }
+
+  // grad_x[rows, dim] of weight * (the rows' entropies + <codebook_gradient, p>), and straight
+  // through of grad_quantized, which may be NULL.
+  void finish(int64_t rows, double logit_scale, double weight, const T* grad_quantized, T* grad_x) {
+    for (int64_t r = 0; r < block_.stride; r += Simd<double>::kWidth) {
+      to_rows(r, rows, logit_scale, weight, grad_quantized);
+    }
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t d = 0; d < block_.split.dim; ++d) {
+        grad_x[r * block_.split.dim + d] = static_cast<T>(flipped_[d * block_.stride + r]);
+      }
+    }
+  }
+
+ private:
+  static constexpr int64_t kWidth = Simd<T>::kWidth;
+  static constexpr int64_t kInner = CodeSplit<T>::kInner;
+  static constexpr int64_t kInnerBits = CodeSplit<T>::kInnerBits;
+  // A lane for each outer bit of the largest code dimension with losses, 24, and one for the total.
+  static constexpr int64_t kOuterVectors = (24 - kInnerBits + 1 + kWidth - 1) / kWidth;
+
+  void clear() {
+    std::fill_n(inner_sums_, block_.stride * kInner, T{0});
+    std::fill_n(outer_sums_, block_.stride * kOuterVectors * kWidth, T{0});
+    for (int64_t r = 0; r < block_.stride; ++r) {
+      int32_t own = 0;
+      for (int64_t d = 0; d < block_.split.outer_bits; ++d) {
+        own = own * 2 + static_cast<int32_t>(block_.unit[d * block_.stride + r] > 0);
+      }
+      own_outer_[r] = own;
+    }
+  }
+
+  // Of the outer codes [begin, end) those that are not negligible, a bit each, for each row.
+  void find_outer_codes(int64_t begin, int64_t end, uint64_t* outer_of_row) const {
+    const T cutoff = negligible<T>(block_.split.dim);
+    for (int64_t outer = begin; outer < end; ++outer) {
+      const T* const leading = block_.leading_ratio + block_.leading_of(outer);
+      const T* const middle = block_.middle_ratio + block_.middle_of(outer);
+      for (int64_t r = 0; r < block_.stride; r += kWidth) {
+        const Vector<T> ratio = load(leading + r) * load(middle + r);
+        const Integers<T> counts = ratio >= cutoff;
+        for (uint64_t rest = lanes_of<T>(counts); rest != 0; rest &= rest - 1) {
+          outer_of_row[r + __builtin_ctzll(rest)] |= uint64_t{1} << (outer - begin);
+        }
+      }
+    }
+  }
+
+  // Adds g p of a row's outer codes to the sums by inner codes, and the sums over the inner codes
+  // to those by outer bits; all relative to the row's largest p.
+  template <int64_t kVectors>
+  void add_outer_codes(int64_t r, int64_t begin, uint64_t outer_codes, const T* codebook_gradient) {
+    const T* const inner_ratio = block_.inner_ratio + r * kInner;
+    const T* const inner_cost = block_.inner_cost + r * kInner;
+    T* const inner_sums = inner_sums_ + r * kInner;
+    OuterSums<kVectors> outer_sums(outer_sums_ + r * kOuterVectors * kWidth);
+    const int64_t always = int64_t{1} << block_.split.outer_bits;
+    const auto own_code = static_cast<T>(kLogEpsilon - 1 - block_.log_largest[r]);
+    for (int64_t first = 0; first < kInner; first += kRegisterSums * kWidth) {
+      Vector<T> sums[kRegisterSums];
+      for (int64_t i = 0; i < kRegisterSums; ++i) {
+        sums[i] = load(inner_sums + first + i * kWidth);
+      }
+      for (uint64_t rest = outer_codes; rest != 0; rest &= rest - 1) {
+        const int64_t outer = begin + __builtin_ctzll(rest);
+        const int64_t leading = block_.leading_of(outer) + r;
+        const int64_t middle = block_.middle_of(outer) + r;
+        const T ratio = block_.leading_ratio[leading] * block_.middle_ratio[middle];
+        const T cost = block_.leading_cost[leading] + block_.middle_cost[middle];
+        const T* const gradient = codebook_gradient + outer * kInner + first;
+        const T budget = block_.budget[r] - cost;
+        Vector<T> total{};
+        if (budget < 0) {
+          for (int64_t i = 0; i < kRegisterSums; ++i) {
+            const auto g = load(gradient + i * kWidth);
+            total += g * load(inner_ratio + first + i * kWidth);
+            sums[i] += g * ratio;
+          }
+        } else {  // the row's entropy: g = log e - 1 - log p where p >= e
+          const T offset = own_code + cost;
+          for (int64_t i = 0; i < kRegisterSums; ++i) {
+            const auto inner = load(inner_cost + first + i * kWidth);
+            const Vector<T> g =
+                load(gradient + i * kWidth) + (inner <= budget ? inner + offset : splat<T>(0));
+            total += g * load(inner_ratio + first + i * kWidth);
+            sums[i] += g * ratio;
+          }
+        }
+        outer_sums.add((outer ^ own_outer_[r]) | always, ratio * sum(total));
+      }
+      for (int64_t i = 0; i < kRegisterSums; ++i) {
+        store<T>(sums[i], inner_sums + first + i * kWidth);
+      }
+    }
+  }
+
+  // Sums of numbers for each bit, kept in registers as long as it lives.
+  template <int64_t kVectors>
+  class OuterSums {
+   public:
+    explicit OuterSums(T* memory) : memory_(memory) {
+      for (int64_t i = 0; i < kVectors; ++i) {
+        sums_[i] = load(memory + i * kWidth);
+      }
+    }
+    ~OuterSums() {
+      for (int64_t i = 0; i < kVectors; ++i) {
+        store<T>(sums_[i], memory_ + i * kWidth);
+      }
+    }
+    OuterSums(const OuterSums&) = delete;
+    OuterSums& operator=(const OuterSums&) = delete;
+
+    // Adds the value to the sum of each bit that is set, the last bit being the first.
+    void add(int64_t bits, T value) {
+      for (int64_t i = 0; i < kVectors; ++i) {
+        const Integers<T> set =
+            (splat_integer<T>(bits >> i * kWidth & kLanes) >> lane_numbers<T>() & 1) != 0;
+        sums_[i] += set ? splat(value) : splat<T>(0);
+      }
+    }
+
+   private:
+    static constexpr int64_t kLanes = (int64_t{1} << kWidth) - 1;
+    T* memory_;
+    Vector<T> sums_[kVectors];
+  };
+
+  void sum_outer(int64_t r) {
+    const T* const sums = outer_sums_ + r * kOuterVectors * kWidth;
+    const int64_t bits = block_.split.outer_bits;
+    for (int64_t d = 0; d < bits; ++d) {
+      flipped_[d * block_.stride + r] = sums[bits - 1 - d];
+    }
+    outer_totals_[r] = sums[bits];
+  }
+
+  void sum_inner(int64_t r) {
+    const T* const ratios = block_.inner_ratio + r * kInner;
+    T* const sums = inner_sums_ + r * kInner;
+    for (int64_t i = 0; i < kInner; i += kWidth) {
+      store<T>(load(sums + i) * load(ratios + i), sums + i);
+    }
+    int64_t bit = std::min(kInnerBits, block_.split.dim) - 1;
+    for (; bit >= Simd<T>::kLaneBits; --bit) {
+      const int64_t half = int64_t{1} << bit;
+      Vector<T> zeros{};
+      Vector<T> ones{};
+      for (int64_t i = 0; i < half; i += kWidth) {
+        const auto zero = load(sums + i);
+        const auto one = load(sums + half + i);
+        zeros += zero;
+        ones += one;
+        store<T>(zero + one, sums + i);
+      }
+      set_inner_flips(r, bit, zeros, ones);
+    }
+    const auto last = load(sums);
+    for (; bit >= 0; --bit) {
+      const Integers<T> set = lanes_with_bit<T>(bit);
+      set_inner_flips(r, bit, set ? splat<T>(0) : last, set ? last : splat<T>(0));
+    }
+    inner_totals_[r] = sum(last);
+  }
+
+  void set_inner_flips(int64_t r, int64_t bit, Vector<T> zeros, Vector<T> ones) {
+    const int64_t at = (block_.split.dim - 1 - bit) * block_.stride + r;
+    flipped_[at] = sum(block_.unit[at] > 0 ? zeros : ones);
+  }
+
+  // From the sums over the codes that flip a bit to the gradient by x, in place.
+  void to_rows(int64_t r, int64_t rows, double logit_scale, double weight,
+               const T* grad_quantized) {
+    const int64_t dim = block_.split.dim;
+    const Vector<double> scale = load(block_.largest + r) * (weight * logit_scale);
+    const auto outer_total = load(outer_totals_ + r);
+    const auto inner_total = load(inner_totals_ + r);
+    Vector<double> along{};
+    for (int64_t d = 0; d < dim; ++d) {
+      const int64_t at = d * block_.stride + r;
+      const auto unit = load(block_.unit + at);
+      const auto flipped = load(flipped_ + at);
+      const Vector<double> kept =
+          (d < block_.split.outer_bits ? outer_total : inner_total) - flipped;
+      const Integers<double> one = unit > 0;
+      const int64_t bit = at + block_.split.missing_bits * block_.stride;
+      const Vector<double> ratio =
+          one ? load_converted(block_.ratio0 + bit) : load_converted(block_.ratio1 + bit);
+      const Vector<double> by_magnitude = scale * (ratio * kept - flipped) / (1 + ratio);
+      Vector<double> gradient = one ? by_magnitude : -by_magnitude;
+      if (grad_quantized != nullptr) {
+        for (int64_t lane = 0; lane < std::min(Simd<double>::kWidth, rows - r); ++lane) {
+          gradient[lane] += grad_quantized[(r + lane) * dim + d];
+        }
+      }
+      along += unit * gradient;
+      store<double>(gradient, flipped_ + at);
+    }
+    along *= load(block_.varying + r);
+    for (int64_t d = 0; d < dim; ++d) {
+      const int64_t at = d * block_.stride + r;
+      const Vector<double> across = load(flipped_ + at) - load(block_.unit + at) * along;
+      store<double>(across * load(block_.inverse_norm + r) * load(block_.scale + r), flipped_ + at);
+    }
+  }
+
+  const RowBlock<T>& block_;
+  T* inner_sums_;  // [stride, kInner]: of g p over the outer codes, less the own factor
+  T* outer_sums_;  // [stride, lanes]: of g p where a bit is flipped, the last first; then over all
+  double* outer_totals_;  // of g p over all codes, by either way
+  double* inner_totals_;
+  double* flipped_;  // [dim, stride]: of g p where the bit is flipped; then the gradient
+  int32_t* own_outer_;
+};
+
+}  // namespace bsq::cpu::BSQ_CPU_ARCHITECTURE
