@@ -129,7 +129,7 @@ void check_several_chunks(int64_t dim, const std::vector<int64_t>& copies) {
   for (const int64_t count : copies) {
     total += count;
   }
-  CHECK(total > 2 * 1024);  // three chunks or more
+  CHECK(total > int64_t{2} * 1024);  // three chunks or more
   const auto rows = static_cast<int64_t>(copies.size());
   for (const double beta : {1.0, 20.0}) {
     bsq_options options = options_for(dim);

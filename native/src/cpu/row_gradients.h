@@ -161,6 +161,8 @@ class RowGradients {
     }
     OuterSums(const OuterSums&) = delete;
     OuterSums& operator=(const OuterSums&) = delete;
+    OuterSums(OuterSums&&) = delete;
+    OuterSums& operator=(OuterSums&&) = delete;
 
     // Adds the value to the sum of each bit that is set, the last bit being the first.
     void add(int64_t bits, T value) {

@@ -245,6 +245,8 @@ class FlushSubnormals {
   }
   FlushSubnormals(const FlushSubnormals&) = delete;
   FlushSubnormals& operator=(const FlushSubnormals&) = delete;
+  FlushSubnormals(FlushSubnormals&&) = delete;
+  FlushSubnormals& operator=(FlushSubnormals&&) = delete;
 
  private:
   static constexpr uint32_t kFlushToZero = 0x8000;  // what is read may still be subnormal
