@@ -1,191 +1,298 @@
-// The signs of a row as an index, by the vector instructions that the file is compiled for.
-// Included by row_kernels.cpp alone.
+// The signs of rows as indices, by the vector instructions that the file is compiled for. Included
+// by row_kernels.cpp alone.
+//
+// Rows are D components long, which no vector is. So the signs are taken of the components one
+// after the other, wherever rows begin, and packed as a string of bits; each index is then D bits
+// of it.
 #pragma once
 
 #include <cmath>
 #include <cstdint>
+#include <cstring>
+#include <type_traits>
 
-#if defined(__AVX2__)
-#include <immintrin.h>
-#endif
+#include "cpu/simd.h"
 
 namespace bsq::cpu::BSQ_CPU_ARCHITECTURE {
 
-#if defined(__AVX2__)
-
-// One vector of up to kLanes components, turned round so that component 0 comes last: its signs are
-// then the bits of the index. AVX-512 has nothing faster: its mask registers are slow to read.
+// Bit i is set where component i > 0.
 template <class T>
-class Piece;
-
-template <>
-class Piece<float> {
- public:
-  static constexpr int64_t kLanes = 8;
-  explicit Piece(int64_t lanes)
-      : order_(_mm256_sub_epi32(_mm256_set1_epi32(static_cast<int>(lanes - 1)),
-                                _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))),
-        loaded_(_mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(lanes)),
-                                   _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))) {}
-
-  // The bits; adds to `bad` what is not finite. kWhole: all kLanes components can be read, which is
-  // several times as fast as a masked load.
-  template <bool kWhole>
-  uint64_t signs(const float* x, uint32_t* bad) const {
-    const __m256 values = kWhole ? _mm256_and_ps(_mm256_loadu_ps(x), _mm256_castsi256_ps(loaded_))
-                                 : _mm256_maskload_ps(x, loaded_);
-    // 0 * v is NaN for a v that is not finite.
-    const __m256 poison = _mm256_mul_ps(values, _mm256_setzero_ps());
-    *bad |= static_cast<uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(poison, poison, _CMP_UNORD_Q)));
-    // Negative lane numbers wrap round to lanes that were not loaded: 0.
-    const __m256 turned = _mm256_permutevar8x32_ps(values, order_);
+inline uint64_t positive(Vector<T> x) {
+#if defined(__AVX512F__)
+  if constexpr (std::is_same_v<T, float>) {
+    return _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GT_OQ);
+  } else {
+    return _mm512_cmp_pd_mask(x, _mm512_setzero_pd(), _CMP_GT_OQ);
+  }
+#elif defined(__AVX2__)
+  if constexpr (std::is_same_v<T, float>) {
     return static_cast<uint64_t>(
-        _mm256_movemask_ps(_mm256_cmp_ps(turned, _mm256_setzero_ps(), _CMP_GT_OQ)));
-  }
-
- private:
-  __m256i order_;
-  __m256i loaded_;
-};
-
-template <>
-class Piece<double> {
- public:
-  static constexpr int64_t kLanes = 4;
-  explicit Piece(int64_t lanes)
-      : shift_(static_cast<int>(4 - lanes)),
-        loaded_(_mm256_cmpgt_epi64(_mm256_set1_epi64x(lanes), _mm256_setr_epi64x(0, 1, 2, 3))) {}
-
-  template <bool kWhole>
-  uint64_t signs(const double* x, uint32_t* bad) const {
-    const __m256d values = kWhole ? _mm256_and_pd(_mm256_loadu_pd(x), _mm256_castsi256_pd(loaded_))
-                                  : _mm256_maskload_pd(x, loaded_);
-    const __m256d poison = _mm256_mul_pd(values, _mm256_setzero_pd());
-    *bad |= static_cast<uint32_t>(_mm256_movemask_pd(_mm256_cmp_pd(poison, poison, _CMP_UNORD_Q)));
-    const __m256d turned = _mm256_permute4x64_pd(values, 0x1B);
+        _mm256_movemask_ps(_mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_GT_OQ)));
+  } else {
     return static_cast<uint64_t>(
-               _mm256_movemask_pd(_mm256_cmp_pd(turned, _mm256_setzero_pd(), _CMP_GT_OQ))) >>
-           shift_;
+        _mm256_movemask_pd(_mm256_cmp_pd(x, _mm256_setzero_pd(), _CMP_GT_OQ)));
   }
-
- private:
-  int shift_;
-  __m256i loaded_;
-};
-
-#else
-
-template <class T>
-class Piece {
- public:
-  static constexpr int64_t kLanes = 63;
-  explicit Piece(int64_t lanes) : lanes_(lanes) {}
-
-  template <bool kWhole>
-  uint64_t signs(const T* x, uint32_t* bad) const {
-    uint64_t bits = 0;
-    T poison = 0;  // 0 * v is NaN for a v that is not finite
-    for (int64_t d = 0; d < lanes_; ++d) {
-      bits = bits << 1 | static_cast<uint64_t>(x[d] > 0);
-      poison += x[d] * 0;
-    }
-    *bad |= static_cast<uint32_t>(std::isnan(poison));
-    return bits;
-  }
-
- private:
-  int64_t lanes_;
-};
-
-#endif
-
-// Stores past the caches, which pays off for outputs that are larger.
-inline void store_index(int64_t index, int64_t* to, bool streaming) {
-#if defined(__x86_64__) && defined(__AVX2__)
-  if (streaming) {
-    // NOLINTNEXTLINE(google-runtime-int): the intrinsic's type
-    _mm_stream_si64(reinterpret_cast<long long*>(to), index);
-    return;
+#elif defined(__SSE2__)
+  if constexpr (std::is_same_v<T, float>) {
+    return static_cast<uint64_t>(_mm_movemask_ps(_mm_cmpgt_ps(x, _mm_setzero_ps())));
+  } else {
+    return static_cast<uint64_t>(_mm_movemask_pd(_mm_cmpgt_pd(x, _mm_setzero_pd())));
   }
 #else
-  static_cast<void>(streaming);
+  uint64_t bits = 0;
+  for (int64_t i = 0; i < Simd<T>::kWidth; ++i) {
+    bits |= static_cast<uint64_t>(x[i] > 0) << i;
+  }
+  return bits;
 #endif
-  *to = index;
 }
 
-// The index of each row, whose components take kPieces whole pieces and a last one.
-template <class T, int kPieces>
-// NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): one object, on the stack
+template <class T>
+inline Vector<T> reversed(Vector<T> x) {
+  constexpr int64_t kLanes = Simd<T>::kWidth;
+  if constexpr (kLanes == 16) {
+    return __builtin_shufflevector(x, x, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+  } else if constexpr (kLanes == 8) {
+    return __builtin_shufflevector(x, x, 7, 6, 5, 4, 3, 2, 1, 0);
+  } else if constexpr (kLanes == 4) {
+    return __builtin_shufflevector(x, x, 3, 2, 1, 0);
+  } else {
+    return __builtin_shufflevector(x, x, 1, 0);
+  }
+}
+
+// So many components are packed at once.
+constexpr int64_t kPacked = 64;
+
+// Packs the signs of components, and notes whether all components were finite.
+template <class T>
+class SignPacker {
+ public:
+  // The signs of x[kPacked] as 8 bytes, whose most significant bit is that of x[0].
+  void pack(const T* x, uint8_t* to) {
+    using Part = std::conditional_t<kLanes == 16, uint16_t, uint8_t>;
+    constexpr int64_t kPartBits = sizeof(Part) * 8;
+#pragma GCC unroll 16
+    for (int64_t part = 0; part < kPacked / kPartBits; ++part) {
+      uint64_t signs = 0;
+#pragma GCC unroll 4
+      for (int64_t i = 0; i < kPartBits; i += kLanes) {
+        const Vector<T> values = load(x + part * kPartBits + i);
+        poison_[part % kPoisons] += values * T{0};
+        signs = signs << kLanes | positive<T>(reversed<T>(values));
+      }
+      // Part by part, since the processor joins them more cheaply in memory.
+      const auto bits = static_cast<Part>(signs);
+      std::memcpy(to + kPacked / 8 - (part + 1) * static_cast<int64_t>(sizeof(bits)), &bits,
+                  sizeof(bits));
+    }
+  }
+
+  [[nodiscard]] bool all_finite() const {
+    const Vector<T> sum = (poison_[0] + poison_[1]) + (poison_[2] + poison_[3]);
+    return positive<T>(sum == splat<T>(0) ? splat<T>(0) : splat<T>(1)) == 0;
+  }
+
+ private:
+  static constexpr int64_t kLanes = Simd<T>::kWidth;
+  static constexpr int64_t kPoisons = 4;  // so that no addition waits for the last
+  Vector<T> poison_[kPoisons] = {};       // 0 * v is NaN for a v that is not finite
+};
+
+// Takes the indices of eight rows, a cache line, out of their packed signs, which are dim bytes:
+// those of the last row come first, and begin with its last component.
+class IndexUnpacker {
+ public:
+  explicit IndexUnpacker(int64_t dim) : mask_(Indices{} + ((uint64_t{1} << dim) - 1)) {
+    for (int64_t row = 0; row < kRows; ++row) {
+      const int64_t first_bit = (kRows - 1 - row) * dim;
+      byte_[row] = first_bit / 8;
+      shift_[row / kLanes][row % kLanes] = static_cast<uint64_t>(first_bit % 8);
+    }
+    spills_ = dim > 57;  // with up to 7 bits before them, more than 8 bytes
+  }
+
+  // Reads up to kBeyond bytes after the dim. Streaming stores go past the caches, which pays off
+  // for outputs that are larger; `to` is then on a cache line's boundary.
+  void unpack(const uint8_t* packed, int64_t* to, bool streaming) const {
+#pragma GCC unroll 4
+    for (int64_t i = 0; i < kRows / kLanes; ++i) {
+      Indices indices = words(packed, i) >> shift_[i];
+      if (spills_) {
+        indices |= words(packed + 1, i) << (8 - shift_[i]);
+      }
+      store(indices & mask_, to + i * kLanes, streaming);
+    }
+  }
+
+  static constexpr int64_t kRows = 8;
+  static constexpr int64_t kBeyond = 9;
+
+ private:
+  using Indices = uint64_t __attribute__((vector_size(kVectorBytes)));
+  static constexpr int64_t kLanes = kVectorBytes / sizeof(uint64_t);
+
+  [[nodiscard]] Indices words(const uint8_t* from, int64_t i) const {
+    Indices words{};
+    for (int64_t lane = 0; lane < kLanes; ++lane) {
+      uint64_t word = 0;
+      std::memcpy(&word, from + byte_[i * kLanes + lane], sizeof(word));
+      words[lane] = word;
+    }
+    return words;
+  }
+
+  static void store(Indices indices, int64_t* to, bool streaming) {
+#if defined(__SSE2__)
+    if (streaming) {
+      using Stored =
+          long long __attribute__((vector_size(kVectorBytes)));  // NOLINT(google-runtime-int)
+#if defined(__AVX512F__)
+      _mm512_stream_si512(reinterpret_cast<__m512i*>(to), reinterpret<Stored>(indices));
+#elif defined(__AVX2__)
+      _mm256_stream_si256(reinterpret_cast<__m256i*>(to), reinterpret<Stored>(indices));
+#else
+      _mm_stream_si128(reinterpret_cast<__m128i*>(to), reinterpret<Stored>(indices));
+#endif
+      return;
+    }
+#else
+    static_cast<void>(streaming);
+#endif
+    std::memcpy(to, &indices, sizeof(indices));
+  }
+
+  int64_t byte_[kRows] = {};
+  Indices shift_[kRows / kLanes] = {};
+  Indices mask_;
+  bool spills_;
+};
+
+// The index of one row, and whether it is finite; if not, its index is 0.
+template <class T>
+bool encode_row(const T* x, int64_t dim, int64_t* index) {
+  uint64_t bits = 0;
+  bool finite = true;
+  for (int64_t d = 0; d < dim; ++d) {
+    bits = bits << 1 | static_cast<uint64_t>(x[d] > 0);
+    finite = finite && std::isfinite(x[d]);
+  }
+  *index = finite ? static_cast<int64_t>(bits) : 0;
+  return finite;
+}
+
+// The same of a few rows. Returns the first that is not finite, or -1.
+template <class T>
+int64_t encode_each(const T* x, int64_t rows, int64_t dim, int64_t* indices) {
+  int64_t first_bad = -1;
+  for (int64_t row = rows; row-- > 0;) {
+    if (!encode_row(x + row * dim, dim, indices + row)) {
+      first_bad = row;
+    }
+  }
+  return first_bad;
+}
+
+// Asks for memory this far ahead of where it is read. What the processor asks for by itself ends
+// with each page.
+constexpr int64_t kPrefetchBytes = 4096;
+
+// The index of each row, by blocks of rows.
+template <class T>
 class RowEncoder {
  public:
-  RowEncoder(const T* x, int64_t rows, int64_t dim, int64_t* indices, bool streaming)
-      : x_(x),
-        rows_(rows),
-        dim_(dim),
-        indices_(indices),
-        streaming_(streaming),
-        whole_(kLanes),
-        last_lanes_(dim - kPieces * kLanes),
-        last_(last_lanes_) {}
+  RowEncoder(int64_t dim, bool streaming) : unpacker_(dim), dim_(dim), streaming_(streaming) {}
 
-  // Returns the first row that is not finite, or -1.
-  int64_t encode() {
-    // Rows from whose beginning whole pieces can be read, into the next rows.
-    const int64_t beyond = rows_ * dim_ - (kPieces + 1) * kLanes;
-    const int64_t whole_rows = beyond < 0 ? 0 : beyond / dim_ + 1;
-    encode<true>(0, whole_rows);
-    encode<false>(whole_rows, rows_);
-#if defined(__x86_64__) && defined(__AVX2__)
+  // Returns the first row that is not finite, or -1; such rows get index 0.
+  int64_t encode(const T* x, int64_t rows, int64_t* indices) {
+    int64_t first_bad = -1;
+    // The rows before the first index on a cache line's boundary are a block of their own.
+    const auto offset = reinterpret_cast<uintptr_t>(indices) / sizeof(int64_t);
+    const auto unaligned = static_cast<int64_t>(-offset % 8);
+    int64_t count = streaming_ && unaligned > 0 ? unaligned : kBlockRows;
+    for (int64_t row = 0; row < rows; row += count, count = kBlockRows) {
+      count = minimum(count, rows - row);
+      const T* const block_x = x + row * dim_;
+      const bool finite = pack(block_x, count * dim_);
+      unpack(count, indices + row, streaming_ && finite);
+      if (__builtin_expect(static_cast<int64_t>(!finite), 0) != 0) {
+        const int64_t bad = encode_each(block_x, count, dim_, indices + row);
+        first_bad = first_bad < 0 ? row + bad : first_bad;
+      }
+    }
+#if defined(__SSE2__)
     if (streaming_) {
       _mm_sfence();
     }
 #endif
-    return first_bad_;
+    return first_bad;
   }
 
  private:
-  static constexpr int64_t kLanes = Piece<T>::kLanes;
+  // Whole packs, whatever dim is.
+  static constexpr int64_t kBlockRows = kPacked;
+  static constexpr int64_t kMaxDim = 63;
 
-  template <bool kWhole>
-  void encode(int64_t begin, int64_t end) {
-    const T* row_x = x_ + begin * dim_;
-    for (int64_t row = begin; row < end; ++row, row_x += dim_) {
-      uint64_t index = 0;
-      uint32_t bad = 0;
-      for (int piece = 0; piece < kPieces; ++piece) {
-        index = index << kLanes | whole_.template signs<true>(row_x + piece * kLanes, &bad);
-      }
-      index = index << last_lanes_ | last_.template signs<kWhole>(row_x + kPieces * kLanes, &bad);
-      if (__builtin_expect(bad != 0, 0)) {
-        index = 0;
-        first_bad_ = first_bad_ < 0 ? row : first_bad_;
-      }
-      store_index(static_cast<int64_t>(index), indices_ + row, streaming_);
+  static int64_t minimum(int64_t a, int64_t b) { return b < a ? b : a; }
+
+  // The packed signs end here; they are filled from the end.
+  [[nodiscard]] uint8_t* end() { return packed_ + kBlockRows * dim_ / 8; }
+
+  // Whether all of x[size] is finite.
+  bool pack(const T* x, int64_t size) {
+    SignPacker<T> packer;
+    uint8_t* to = end();
+    int64_t i = 0;
+    for (; i + kPacked <= size; i += kPacked) {
+      prefetch(x + i);
+      to -= kPacked / 8;
+      packer.pack(x + i, to);
+    }
+    if (i < size) {
+      T last[kPacked] = {};
+      std::memcpy(last, x + i, static_cast<size_t>(size - i) * sizeof(T));
+      packer.pack(last, to - kPacked / 8);
+    }
+    return packer.all_finite();
+  }
+
+  static void prefetch(const T* x) {
+    constexpr int64_t kLine = 64;
+    // As an integer, since the end of the memory may be nearer.
+    const uintptr_t ahead = reinterpret_cast<uintptr_t>(x) + kPrefetchBytes;
+    for (int64_t byte = 0; byte < kPacked * static_cast<int64_t>(sizeof(T)); byte += kLine) {
+      // NOLINTNEXTLINE(performance-no-int-to-ptr): never read
+      __builtin_prefetch(reinterpret_cast<const void*>(ahead + static_cast<uintptr_t>(byte)));
     }
   }
 
-  const T* x_;
-  int64_t rows_;
+  void unpack(int64_t rows, int64_t* indices, bool streaming) {
+    const uint8_t* packed = end();
+    int64_t row = 0;
+    for (; row + IndexUnpacker::kRows <= rows; row += IndexUnpacker::kRows) {
+      packed -= dim_;
+      unpacker_.unpack(packed, indices + row, streaming);
+    }
+    if (row < rows) {
+      int64_t last[IndexUnpacker::kRows];
+      unpacker_.unpack(packed - dim_, last, false);
+      std::memcpy(indices + row, last, static_cast<size_t>(rows - row) * sizeof(int64_t));
+    }
+  }
+
+  IndexUnpacker unpacker_;
   int64_t dim_;
-  int64_t* indices_;
   bool streaming_;
-  Piece<T> whole_;
-  int64_t last_lanes_;
-  Piece<T> last_;
-  int64_t first_bad_ = -1;
+  uint8_t packed_[kBlockRows * kMaxDim / 8 + IndexUnpacker::kBeyond] = {};
 };
 
-// Encodes with the number of pieces that dim, at most 63, takes.
-template <class T, int kPieces = 0>
+// Encodes rows of dim, at most 63.
+template <class T>
 int64_t encode(const T* x, int64_t rows, int64_t dim, int64_t* indices, bool streaming) {
-  constexpr int64_t kLanes = Piece<T>::kLanes;
-  if constexpr ((kPieces + 1) * kLanes >= 63) {
-    return RowEncoder<T, kPieces>(x, rows, dim, indices, streaming).encode();
-  } else {
-    return dim <= (kPieces + 1) * kLanes
-               ? RowEncoder<T, kPieces>(x, rows, dim, indices, streaming).encode()
-               : encode<T, kPieces + 1>(x, rows, dim, indices, streaming);
+  if (rows * dim < kPacked) {  // for which the blocks take longer to set up
+    return encode_each(x, rows, dim, indices);
   }
+  return RowEncoder<T>(dim, streaming).encode(x, rows, indices);
 }
 
 }  // namespace bsq::cpu::BSQ_CPU_ARCHITECTURE
