@@ -5,7 +5,6 @@
 #include <cmath>
 #include <limits>
 
-#include "aligned_buffer.h"
 #include "cpu/codes.h"
 #include "cpu/row_kernels.h"
 #include "error.h"
@@ -16,13 +15,13 @@
 namespace bsq {
 namespace {
 
-// Fewer elements than this are not worth waking a second thread for.
-constexpr int64_t kElementGrain = int64_t{64} * 1024;
+// Fewer elements than this are not worth waking a second thread for, which takes some 10 us: of
+// work that is as fast as the memory, and of arithmetic.
+constexpr int64_t kCopyGrain = int64_t{256} * 1024;
+constexpr int64_t kArithmeticGrain = int64_t{16} * 1024;
 
 // The indices of so many rows, 16 MB, are not kept in the caches.
 constexpr int64_t kStreamedRows = int64_t{2} * 1024 * 1024;
-
-int64_t row_grain(int64_t dim) { return std::max(int64_t{1}, kElementGrain / dim); }
 
 // The smallest row that any thread reported.
 class FirstRow {
@@ -60,14 +59,13 @@ bool accept(const Options& options, const T* x, const FirstRow& bad) {
   return !bad.found();
 }
 
-// indices[rows], and whether all rows are finite. Refuses those that are not, by the policy.
+// Whether all rows are finite. Refuses those that are not, by the policy.
 template <class T>
-bool encode_checked(const Options& options, const T* x, int64_t rows, int64_t* indices) {
+bool check_rows(const Options& options, const T* x, int64_t rows) {
   const int64_t dim = options.code_dim;
   FirstRow bad;
-  parallel_for(rows, row_grain(dim), [&](int64_t begin, int64_t end) {
-    const int64_t row = cpu::row_kernels<T>().encode(x + begin * dim, end - begin, dim,
-                                                     indices + begin, rows >= kStreamedRows);
+  parallel_for(rows, kCopyGrain / dim, [&](int64_t begin, int64_t end) {
+    const int64_t row = cpu::first_non_finite_row(x + begin * dim, end - begin, dim);
     if (row >= 0) {
       bad.report(begin + row);
     }
@@ -75,20 +73,22 @@ bool encode_checked(const Options& options, const T* x, int64_t rows, int64_t* i
   return accept(options, x, bad);
 }
 
-// Whether all rows are finite. Refuses those that are not, by the policy.
+// Indices of rows and, where quantized is not NULL, what they decode to. Returns the first row that
+// is not finite, or -1.
 template <class T>
-bool check_rows(const Options& options, const T* x, int64_t rows) {
-  const int64_t dim = options.code_dim;
-  FirstRow bad;
-  parallel_for(rows, row_grain(dim), [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      if (cpu::first_non_finite(x + row * dim, dim) >= 0) {
-        bad.report(row);
-        return;
-      }
+int64_t quantize(const T* x, int64_t rows, int64_t dim, T* quantized, int64_t* indices) {
+  const cpu::RowKernels<T>& kernels = cpu::row_kernels<T>();
+  const int64_t bad = kernels.encode(x, rows, dim, indices, false);
+  if (quantized == nullptr) {
+    return bad;
+  }
+  kernels.decode(indices, rows, dim, quantized);
+  for (int64_t row = bad; row >= 0 && row < rows; ++row) {
+    if (cpu::first_non_finite(x + row * dim, dim) >= 0) {
+      cpu::quantize_non_finite(x + row * dim, dim, quantized + row * dim);
     }
-  });
-  return accept(options, x, bad);
+  }
+  return bad;
 }
 
 // The straight-through gradient alone. Rows that are not finite get NaN.
@@ -96,7 +96,7 @@ template <class T>
 void backward_without_losses(const Options& options, const T* x, int64_t rows,
                              const T* grad_quantized, T* grad_x) {
   const int64_t dim = options.code_dim;
-  parallel_for(rows, row_grain(dim), [&](int64_t begin, int64_t end) {
+  parallel_for(rows, kArithmeticGrain / dim, [&](int64_t begin, int64_t end) {
     cpu::row_kernels<T>().straight_through(
         x + begin * dim, end - begin, dim,
         grad_quantized == nullptr ? nullptr : grad_quantized + begin * dim, grad_x + begin * dim);
@@ -107,20 +107,29 @@ void backward_without_losses(const Options& options, const T* x, int64_t rows,
 
 template <class T>
 void encode(const Options& options, const T* x, int64_t rows, int64_t* indices) {
-  encode_checked(options, x, rows, indices);
+  const int64_t dim = options.code_dim;
+  FirstRow bad;
+  parallel_for(rows, kCopyGrain / dim, [&](int64_t begin, int64_t end) {
+    const int64_t row = cpu::row_kernels<T>().encode(x + begin * dim, end - begin, dim,
+                                                     indices + begin, rows >= kStreamedRows);
+    if (row >= 0) {
+      bad.report(begin + row);
+    }
+  });
+  accept(options, x, bad);
 }
 
 template <class T>
 void decode(const Options& options, const int64_t* indices, int64_t rows, T* quantized) {
   const int64_t dim = options.code_dim;
   FirstRow bad;
-  parallel_for(rows, row_grain(dim), [&](int64_t begin, int64_t end) {
+  parallel_for(rows, kCopyGrain / dim, [&](int64_t begin, int64_t end) {
     const int64_t row = cpu::first_bad_index(indices + begin, end - begin, dim);
     if (row >= 0) {
       bad.report(begin + row);
       return;
     }
-    cpu::decode(indices + begin, end - begin, dim, quantized + begin * dim);
+    cpu::row_kernels<T>().decode(indices + begin, end - begin, dim, quantized + begin * dim);
   });
   if (bad.found()) {
     refuse_index(bad.row(), indices[bad.row()], dim);
@@ -134,20 +143,21 @@ void forward(const Options& options, const T* x, int64_t rows, T* quantized, int
     options.require_losses();
   }
   const int64_t dim = options.code_dim;
-  // The quantized rows are decoded from the indices, so these are needed in any case.
-  const AlignedBuffer<int64_t> own_indices(indices == nullptr ? rows : 0, "the indices");
-  int64_t* const row_indices = indices == nullptr ? own_indices.get() : indices;
-  const bool finite = encode_checked(options, x, rows, row_indices);
-  if (quantized != nullptr) {
-    parallel_for(rows, row_grain(dim), [&](int64_t begin, int64_t end) {
-      cpu::decode(row_indices + begin, end - begin, dim, quantized + begin * dim);
-      for (int64_t row = begin; row < end && !finite; ++row) {
-        if (cpu::first_non_finite(x + row * dim, dim) >= 0) {
-          cpu::quantize_non_finite(x + row * dim, dim, quantized + row * dim);
-        }
+  FirstRow bad;
+  parallel_for(rows, kCopyGrain / dim, [&](int64_t begin, int64_t end) {
+    // By parts whose indices are still in the nearest cache when they are decoded.
+    constexpr int64_t kPartRows = 256;
+    int64_t own_indices[kPartRows];
+    for (int64_t part = begin; part < end; part += kPartRows) {
+      const int64_t row = quantize(x + part * dim, std::min(kPartRows, end - part), dim,
+                                   quantized == nullptr ? nullptr : quantized + part * dim,
+                                   indices == nullptr ? own_indices : indices + part);
+      if (row >= 0) {
+        bad.report(part + row);
       }
-    });
-  }
+    }
+  });
+  const bool finite = accept(options, x, bad);
   if (losses == nullptr || rows == 0) {
     return;
   }
@@ -177,7 +187,7 @@ void backward(const Options& options, const T* x, int64_t rows, const T* grad_qu
 
 template <class T>
 void bits_to_codes(const T* bits, int64_t count, T* codes) {
-  parallel_for(count, kElementGrain, [&](int64_t begin, int64_t end) {
+  parallel_for(count, kCopyGrain, [&](int64_t begin, int64_t end) {
     std::transform(bits + begin, bits + end, codes + begin, [](T bit) { return bit * 2 - 1; });
   });
 }
@@ -186,7 +196,7 @@ template <class T>
 void codes_to_indices(const Options& options, const T* codes, int64_t rows, int64_t* indices) {
   const int64_t dim = options.code_dim;
   FirstRow bad;
-  parallel_for(rows, row_grain(dim), [&](int64_t begin, int64_t end) {
+  parallel_for(rows, kArithmeticGrain / dim, [&](int64_t begin, int64_t end) {
     const auto position =
         cpu::codes_to_indices(codes + begin * dim, end - begin, dim, indices + begin);
     if (position) {

@@ -16,14 +16,14 @@ struct Position {
 template <class T>
 int64_t first_non_finite(const T* row, int64_t dim);
 
+// The first row of x[rows, dim] that is not finite, or -1.
+template <class T>
+int64_t first_non_finite_row(const T* x, int64_t rows, int64_t dim);
+
 // quantized[dim] of a row that encode found not to be finite, as the reference's arithmetic makes
 // it: NaN spreads over the row, an infinity becomes NaN and the components beside it vanish.
 template <class T>
 void quantize_non_finite(const T* row, int64_t dim, T* quantized);
-
-// quantized[rows, dim] from indices[rows], whose bits beyond dim are ignored.
-template <class T>
-void decode(const int64_t* indices, int64_t rows, int64_t dim, T* quantized);
 
 // The first row whose index lies outside [0, 2^dim), or -1.
 int64_t first_bad_index(const int64_t* indices, int64_t rows, int64_t dim);

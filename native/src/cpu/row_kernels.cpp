@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "cpu/average.h"
+#include "cpu/decode.h"
 #include "cpu/row_block.h"
 #include "cpu/row_entropies.h"
 #include "cpu/row_gradients.h"
@@ -156,9 +157,9 @@ extern const RowKernels<float> kFloatKernels;
 extern const RowKernels<double> kDoubleKernels;
 template <class T>
 constexpr RowKernels<T> kKernels{
-    encode<T>,           straight_through<T>, factors_workspace<T>,  expand_factors<T>,
-    add_factors<T>,      update_mean<T>,      backward_workspace<T>, backward<T>,
-    codebook_entropy<T>, codebook_gradient<T>};
+    encode<T>,         decode<T>,           straight_through<T>, factors_workspace<T>,
+    expand_factors<T>, add_factors<T>,      update_mean<T>,      backward_workspace<T>,
+    backward<T>,       codebook_entropy<T>, codebook_gradient<T>};
 const RowKernels<float> kFloatKernels = kKernels<float>;
 const RowKernels<double> kDoubleKernels = kKernels<double>;
 

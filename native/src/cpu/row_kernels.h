@@ -20,8 +20,11 @@ namespace bsq::cpu {
 template <class T>
 struct RowKernels {
   // indices[rows] from the signs of x[rows, dim], dim up to 63. Rows that are not finite get index
-  // 0. Returns the first such row, or -1. Streaming stores go past the caches.
+  // 0. Returns the first such row, or -1. Streaming goes past the caches.
   int64_t (*encode)(const T* x, int64_t rows, int64_t dim, int64_t* indices, bool streaming);
+
+  // quantized[rows, dim] from indices[rows], dim up to 63. Bits beyond dim are ignored.
+  void (*decode)(const int64_t* indices, int64_t rows, int64_t dim, T* quantized);
 
   // grad_x[rows, dim] of <grad_quantized, quantized>, straight through, dim up to 63.
   // grad_quantized may be NULL. Rows that are not finite get NaN.
