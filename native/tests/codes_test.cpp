@@ -54,6 +54,37 @@ int64_t largest_index(int64_t dim) {
   return static_cast<int64_t>((uint64_t{1} << static_cast<uint64_t>(dim)) - 1);
 }
 
+// However many rows end within what is encoded and decoded at once, and whatever follows in memory.
+template <class T>
+void check_numbers_of_rows(int64_t dim) {
+  const bsq_options options = options_for(dim);
+  const T corner = static_cast<T>(1 / std::sqrt(static_cast<double>(dim)));
+  Random random(8);
+  for (int64_t rows = 0; rows <= 140; ++rows) {
+    const std::vector<T> x = random.normals<T>(rows * dim);
+    constexpr size_t kGuards = 8;
+    constexpr int64_t kGuard = -7;
+    std::vector<int64_t> indices(static_cast<size_t>(rows) + kGuards, kGuard);
+    std::vector<T> quantized(x.size() + kGuards, kGuard);
+    CHECK_OK(bsq_host_encode(&options, kDtype<T>, rows, x.data(), bytes(x), indices.data(),
+                             rows * static_cast<int64_t>(sizeof(int64_t))));
+    CHECK_OK(bsq_host_decode(&options, kDtype<T>, rows, indices.data(), bytes(indices),
+                             quantized.data(), bytes(x)));
+    int64_t wrong = 0;
+    for (size_t i = 0; i < x.size(); ++i) {
+      const int64_t index = indices[i / static_cast<size_t>(dim)];
+      const bool bit = bit_of(index, dim, static_cast<int64_t>(i) % dim);
+      wrong += bit == (x[i] > 0) && quantized[i] == (bit ? corner : -corner) ? 0 : 1;
+    }
+    for (size_t i = 0; i < kGuards; ++i) {
+      wrong += indices[static_cast<size_t>(rows) + i] == kGuard && quantized[x.size() + i] == kGuard
+                   ? 0
+                   : 1;
+    }
+    CHECK_EQ(wrong, 0);
+  }
+}
+
 }  // namespace
 
 TEST(every_index) {
@@ -95,6 +126,35 @@ TEST(encode_takes_the_sign_alone) {
                                  -std::numeric_limits<double>::denorm_min(), 1.7e308, -1.7e308};
   CHECK_OK(encode(options_for(4), wide, indices));
   CHECK_EQ(indices[0], 0b1010);
+}
+
+TEST(any_number_of_rows) {
+  for (const int64_t dim : {1, 2, 7, 8, 9, 13, 16, 17, 31, 57, 58, 63}) {
+    check_numbers_of_rows<float>(dim);
+    check_numbers_of_rows<double>(dim);
+  }
+}
+
+// So many that their indices are written past the caches, in whole lines of these.
+TEST(many_rows_at_any_address) {
+  constexpr int64_t kRows = 2 * 1024 * 1024 + 77;
+  constexpr int64_t kBad = 1234567;
+  bsq_options options = options_for(1);
+  options.non_finite = BSQ_NON_FINITE_PROPAGATE;
+  std::vector<float> x = Random(9).normals<float>(kRows);
+  x[kBad] = std::numeric_limits<float>::infinity();
+  std::vector<int64_t> indices(kRows + 9);
+  for (size_t offset = 0; offset < 8; ++offset) {
+    std::fill(indices.begin(), indices.end(), -1);
+    CHECK_OK(bsq_host_encode(&options, BSQ_FLOAT32, kRows, x.data(), bytes(x),
+                             indices.data() + offset, kRows * 8));
+    int64_t wrong = 0;
+    for (size_t row = 0; row < kRows; ++row) {
+      wrong += indices[offset + row] == (row != kBad && x[row] > 0 ? 1 : 0) ? 0 : 1;
+    }
+    CHECK_EQ(wrong, 0);
+    CHECK_EQ(std::count(indices.begin(), indices.end(), -1), 9);
+  }
 }
 
 TEST(decode_refuses_indices_out_of_range) {
