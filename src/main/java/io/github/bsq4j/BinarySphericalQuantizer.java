@@ -96,10 +96,15 @@ public final class BinarySphericalQuantizer {
    */
   public void encode(MemorySegment x, DType dtype, long rows, MemorySegment indicesOut) {
     ValueLayout layout = hostLayout(dtype);
-    try (HostBuffers buffers = new HostBuffers()) {
-      MemorySegment in = buffers.input("x", x, rowBytes(rows, layout), layout);
+    long rowBytes = rowBytes(rows, layout);
+    long indexBytes = indexBytes(rows);
+    boolean direct =
+        HostBuffers.isDirect(x, layout) && HostBuffers.isDirect(indicesOut, ValueLayout.JAVA_LONG);
+    try (HostBuffers buffers = HostBuffers.open(direct)) {
+      MemorySegment in = buffers.input("x", x, rowBytes, layout);
       MemorySegment out =
-          buffers.output("indicesOut", indicesOut, indexBytes(rows), ValueLayout.JAVA_LONG);
+          buffers.output("indicesOut", indicesOut, indexBytes, ValueLayout.JAVA_LONG);
+      HostBuffers.requireApart("indicesOut", indicesOut, indexBytes, "x", x, rowBytes);
       NativeCalls.encode(nativeOptions, dtype, rows, in, out);
       buffers.copyBack();
     }
@@ -144,10 +149,16 @@ public final class BinarySphericalQuantizer {
    */
   public void decode(MemorySegment indices, long rows, DType dtype, MemorySegment quantizedOut) {
     ValueLayout layout = hostLayout(dtype);
-    try (HostBuffers buffers = new HostBuffers()) {
-      MemorySegment in = buffers.input("indices", indices, indexBytes(rows), ValueLayout.JAVA_LONG);
-      MemorySegment out =
-          buffers.output("quantizedOut", quantizedOut, rowBytes(rows, layout), layout);
+    long rowBytes = rowBytes(rows, layout);
+    long indexBytes = indexBytes(rows);
+    boolean direct =
+        HostBuffers.isDirect(indices, ValueLayout.JAVA_LONG)
+            && HostBuffers.isDirect(quantizedOut, layout);
+    try (HostBuffers buffers = HostBuffers.open(direct)) {
+      MemorySegment in = buffers.input("indices", indices, indexBytes, ValueLayout.JAVA_LONG);
+      MemorySegment out = buffers.output("quantizedOut", quantizedOut, rowBytes, layout);
+      HostBuffers.requireApart(
+          "quantizedOut", quantizedOut, rowBytes, "indices", indices, indexBytes);
       NativeCalls.decode(nativeOptions, dtype, rows, in, out);
       buffers.copyBack();
     }
@@ -219,12 +230,21 @@ public final class BinarySphericalQuantizer {
       MemorySegment indicesOut) {
     ValueLayout layout = hostLayout(dtype);
     long rowBytes = rowBytes(rows, layout);
-    try (HostBuffers buffers = new HostBuffers()) {
+    long indexBytes = indexBytes(rows);
+    boolean direct =
+        HostBuffers.isDirect(x, layout)
+            && HostBuffers.isDirect(quantizedOut, layout)
+            && HostBuffers.isDirect(indicesOut, ValueLayout.JAVA_LONG);
+    try (HostBuffers buffers = HostBuffers.open(direct)) {
       MemorySegment in = buffers.input("x", x, rowBytes, layout);
       MemorySegment quantized =
           buffers.optionalOutput("quantizedOut", quantizedOut, rowBytes, layout);
+      HostBuffers.requireApart("quantizedOut", quantizedOut, rowBytes, "x", x, rowBytes);
       MemorySegment indices =
-          buffers.optionalOutput("indicesOut", indicesOut, indexBytes(rows), ValueLayout.JAVA_LONG);
+          buffers.optionalOutput("indicesOut", indicesOut, indexBytes, ValueLayout.JAVA_LONG);
+      HostBuffers.requireApart("indicesOut", indicesOut, indexBytes, "x", x, rowBytes);
+      HostBuffers.requireApart(
+          "indicesOut", indicesOut, indexBytes, "quantizedOut", quantizedOut, rowBytes);
       Losses losses = NativeCalls.forward(nativeOptions, dtype, rows, in, quantized, indices);
       buffers.copyBack();
       return losses;
@@ -297,11 +317,18 @@ public final class BinarySphericalQuantizer {
       MemorySegment gradXOut) {
     ValueLayout layout = hostLayout(dtype);
     long rowBytes = rowBytes(rows, layout);
-    try (HostBuffers buffers = new HostBuffers()) {
+    boolean direct =
+        HostBuffers.isDirect(x, layout)
+            && HostBuffers.isDirect(gradQuantized, layout)
+            && HostBuffers.isDirect(gradXOut, layout);
+    try (HostBuffers buffers = HostBuffers.open(direct)) {
       MemorySegment in = buffers.input("x", x, rowBytes, layout);
       MemorySegment gradient =
           buffers.optionalInput("gradQuantized", gradQuantized, rowBytes, layout);
       MemorySegment out = buffers.output("gradXOut", gradXOut, rowBytes, layout);
+      HostBuffers.requireApart("gradXOut", gradXOut, rowBytes, "x", x, rowBytes);
+      HostBuffers.requireApart(
+          "gradXOut", gradXOut, rowBytes, "gradQuantized", gradQuantized, rowBytes);
       NativeCalls.backward(nativeOptions, dtype, rows, in, gradient, gradAuxLoss, out);
       buffers.copyBack();
     }
@@ -359,9 +386,11 @@ public final class BinarySphericalQuantizer {
     ValueLayout layout = hostLayout(dtype);
     HostBuffers.requireCount("count", count);
     long byteSize = HostBuffers.byteSize(count, 1, layout.byteSize());
-    try (HostBuffers buffers = new HostBuffers()) {
+    boolean direct = HostBuffers.isDirect(bits, layout) && HostBuffers.isDirect(codesOut, layout);
+    try (HostBuffers buffers = HostBuffers.open(direct)) {
       MemorySegment in = buffers.input("bits", bits, byteSize, layout);
       MemorySegment out = buffers.output("codesOut", codesOut, byteSize, layout);
+      HostBuffers.requireApart("codesOut", codesOut, byteSize, "bits", bits, byteSize);
       NativeCalls.bitsToCodes(dtype, count, in, out);
       buffers.copyBack();
     }
@@ -406,10 +435,16 @@ public final class BinarySphericalQuantizer {
   public void codesToIndices(
       MemorySegment codes, DType dtype, long rows, MemorySegment indicesOut) {
     ValueLayout layout = hostLayout(dtype);
-    try (HostBuffers buffers = new HostBuffers()) {
-      MemorySegment in = buffers.input("codes", codes, rowBytes(rows, layout), layout);
+    long rowBytes = rowBytes(rows, layout);
+    long indexBytes = indexBytes(rows);
+    boolean direct =
+        HostBuffers.isDirect(codes, layout)
+            && HostBuffers.isDirect(indicesOut, ValueLayout.JAVA_LONG);
+    try (HostBuffers buffers = HostBuffers.open(direct)) {
+      MemorySegment in = buffers.input("codes", codes, rowBytes, layout);
       MemorySegment out =
-          buffers.output("indicesOut", indicesOut, indexBytes(rows), ValueLayout.JAVA_LONG);
+          buffers.output("indicesOut", indicesOut, indexBytes, ValueLayout.JAVA_LONG);
+      HostBuffers.requireApart("indicesOut", indicesOut, indexBytes, "codes", codes, rowBytes);
       NativeCalls.codesToIndices(nativeOptions, dtype, rows, in, out);
       buffers.copyBack();
     }

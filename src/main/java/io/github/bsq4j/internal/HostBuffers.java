@@ -18,14 +18,29 @@ import java.util.List;
 public final class HostBuffers implements AutoCloseable {
   private record CopiedOutput(MemorySegment copy, MemorySegment original) {}
 
-  /** No call has more segments than this. */
-  private static final int MAX_SEGMENTS = 3;
+  /** For calls that copy nothing, which is why they can share it, and allocate nothing either. */
+  private static final HostBuffers DIRECT = new HostBuffers();
 
-  private final String[] names = new String[MAX_SEGMENTS];
-  private final MemorySegment[] segments = new MemorySegment[MAX_SEGMENTS];
-  private int count;
-  private Arena arena; // made only if something must be copied
+  private Scratch scratch; // taken only if something must be copied
+  private long scratchUsed;
+  private Arena arena; // made only for what the scratch memory does not hold
   private List<CopiedOutput> copiedOutputs = List.of();
+
+  private HostBuffers() {}
+
+  /**
+   * The buffers of a call.
+   *
+   * @param direct whether all segments are direct, by {@link #isDirect}
+   */
+  public static HostBuffers open(boolean direct) {
+    return direct ? DIRECT : new HostBuffers();
+  }
+
+  /** Whether the native side can use the segment in place. What is null is refused later. */
+  public static boolean isDirect(MemorySegment segment, ValueLayout layout) {
+    return segment == null || (segment.isNative() && segment.address() % layout.byteSize() == 0);
+  }
 
   /**
    * The number of bytes of {@code rows · columns} elements.
@@ -60,33 +75,42 @@ public final class HostBuffers implements AutoCloseable {
    */
   public static MemorySegment elements(
       String name, MemorySegment segment, long byteSize, ValueLayout layout) {
+    requireElements(name, segment, byteSize, layout);
+    return segment.asSlice(0, byteSize);
+  }
+
+  private static void requireElements(
+      String name, MemorySegment segment, long byteSize, ValueLayout layout) {
     requireNonNull(segment, name);
-    // Whoever passes an array of numbers means those numbers; bytes may be anything.
-    Class<?> array = segment.heapBase().map(Object::getClass).orElse(null);
-    Class<?> expected = layout.carrier().arrayType();
-    if (array != null && array != byte[].class && array != expected) {
-      throw new IllegalArgumentException(
-          name + " is a " + array.getSimpleName() + ", expected a " + expected.getSimpleName());
+    if (!segment.isNative()) {
+      requireArrayOf(layout.carrier().arrayType(), name, segment);
     }
     if (segment.byteSize() < byteSize) {
       throw new IllegalArgumentException(
           name + " has " + segment.byteSize() + " bytes, expected at least " + byteSize);
     }
-    return segment.asSlice(0, byteSize);
+  }
+
+  /** Whoever passes an array of numbers means those numbers; bytes may be anything. */
+  private static void requireArrayOf(Class<?> expected, String name, MemorySegment segment) {
+    Class<?> array = segment.heapBase().map(Object::getClass).orElse(null);
+    if (array != null && array != byte[].class && array != expected) {
+      throw new IllegalArgumentException(
+          name + " is a " + array.getSimpleName() + ", expected a " + expected.getSimpleName());
+    }
   }
 
   /**
-   * The first {@code byteSize} bytes of an input, in native memory.
+   * An input in native memory, of {@code byteSize} bytes at least.
    *
    * @throws IllegalArgumentException if it is too short, or an array of another type
    */
   public MemorySegment input(
       String name, MemorySegment segment, long byteSize, ValueLayout layout) {
-    MemorySegment needed = elements(name, segment, byteSize, layout);
-    remember(name, needed);
-    return isDirect(needed, layout)
-        ? needed
-        : arena().allocate(byteSize, layout.byteAlignment()).copyFrom(needed);
+    requireElements(name, segment, byteSize, layout);
+    return isDirect(segment, layout)
+        ? segment
+        : allocate(byteSize).copyFrom(segment.asSlice(0, byteSize));
   }
 
   /** As {@link #input}, but {@link MemorySegment#NULL} stands for none and stays as it is. */
@@ -96,32 +120,25 @@ public final class HostBuffers implements AutoCloseable {
   }
 
   /**
-   * The first {@code byteSize} bytes of an output, in native memory. To be called after the inputs.
+   * An output in native memory, of {@code byteSize} bytes at least. {@link #requireApart} checks
+   * that it overlaps nothing.
    *
-   * @throws IllegalArgumentException if it is too short, an array of another type, read-only, or
-   *     overlaps another segment of this call
+   * @throws IllegalArgumentException if it is too short, an array of another type, or read-only
    */
   public MemorySegment output(
       String name, MemorySegment segment, long byteSize, ValueLayout layout) {
-    MemorySegment needed = elements(name, segment, byteSize, layout);
+    requireElements(name, segment, byteSize, layout);
     if (segment.isReadOnly()) { // the native side would not notice
       throw new IllegalArgumentException(name + " is read-only");
     }
-    for (int i = 0; i < count; i++) {
-      if (needed.asOverlappingSlice(segments[i]).isPresent()) {
-        throw new IllegalArgumentException(
-            name + " overlaps " + names[i] + ", expected memory of its own");
-      }
+    if (isDirect(segment, layout)) {
+      return segment;
     }
-    remember(name, needed);
-    if (isDirect(needed, layout)) {
-      return needed;
-    }
-    MemorySegment copy = arena().allocate(byteSize, layout.byteAlignment());
+    MemorySegment copy = allocate(byteSize);
     if (copiedOutputs.isEmpty()) {
       copiedOutputs = new ArrayList<>(2);
     }
-    copiedOutputs.add(new CopiedOutput(copy, needed));
+    copiedOutputs.add(new CopiedOutput(copy, segment.asSlice(0, byteSize)));
     return copy;
   }
 
@@ -131,38 +148,73 @@ public final class HostBuffers implements AutoCloseable {
     return isNone(name, segment) ? segment : output(name, segment, byteSize, layout);
   }
 
+  /**
+   * Checks the first bytes of an output and of another segment, both of which have been accepted.
+   * {@link MemorySegment#NULL} overlaps nothing.
+   *
+   * @throws IllegalArgumentException if they overlap
+   */
+  public static void requireApart(
+      String name,
+      MemorySegment output,
+      long byteSize,
+      String otherName,
+      MemorySegment other,
+      long otherByteSize) {
+    if (overlap(output, byteSize, other, otherByteSize)) {
+      throw new IllegalArgumentException(
+          name + " overlaps " + otherName + ", expected memory of its own");
+    }
+  }
+
+  private static boolean overlap(MemorySegment a, long aBytes, MemorySegment b, long bBytes) {
+    if (aBytes == 0
+        || bBytes == 0
+        || a.equals(MemorySegment.NULL)
+        || b.equals(MemorySegment.NULL)) {
+      return false;
+    }
+    if (a.isNative() && b.isNative()) { // without slices, which would have to be allocated
+      return a.address() < b.address() + bBytes && b.address() < a.address() + aBytes;
+    }
+    return a.asSlice(0, aBytes).asOverlappingSlice(b.asSlice(0, bBytes)).isPresent();
+  }
+
   /** Gives the caller the outputs that were copied. Call it after the native call succeeded. */
   public void copyBack() {
-    for (CopiedOutput output : copiedOutputs) {
+    for (int i = 0; i < copiedOutputs.size(); i++) {
+      CopiedOutput output = copiedOutputs.get(i);
       output.original.copyFrom(output.copy);
     }
   }
 
   @Override
   public void close() {
+    if (scratch != null) {
+      scratch.close();
+    }
     if (arena != null) {
       arena.close();
     }
   }
 
-  private Arena arena() {
+  /** Aligned for elements of any type. */
+  private MemorySegment allocate(long byteSize) {
+    if (scratch == null) {
+      scratch = Scratch.take();
+    }
+    if (byteSize <= scratch.memory().byteSize() - scratchUsed) {
+      MemorySegment allocated = scratch.memory().asSlice(scratchUsed, byteSize);
+      scratchUsed = Math.ceilDiv(scratchUsed + byteSize, Long.BYTES) * Long.BYTES;
+      return allocated;
+    }
     if (arena == null) {
       arena = Arena.ofConfined();
     }
-    return arena;
-  }
-
-  private void remember(String name, MemorySegment segment) {
-    names[count] = name;
-    segments[count] = segment;
-    count++;
+    return arena.allocate(byteSize, Long.BYTES);
   }
 
   private static boolean isNone(String name, MemorySegment segment) {
     return requireNonNull(segment, name).equals(MemorySegment.NULL);
-  }
-
-  private static boolean isDirect(MemorySegment segment, ValueLayout layout) {
-    return segment.isNative() && segment.address() % layout.byteSize() == 0;
   }
 }

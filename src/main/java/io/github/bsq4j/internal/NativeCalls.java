@@ -14,13 +14,12 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.reflect.Method;
 import java.util.function.ToIntFunction;
-import java.util.function.UnaryOperator;
 
 /**
  * The functions of {@code bsq.h} in Java's types, but for the tensors, which {@link NativeTensors}
  * has: these two are the only classes that use the generated bindings. {@link NativeLibrary} must
- * have loaded the library before the first call. Segments must be in native memory, of the right
- * size, and, for outputs, writable: {@link HostBuffers} sees to it. Shapes are those of the header.
+ * have loaded the library before the first call. Segments must be in native memory, long enough,
+ * and, for outputs, writable: {@link HostBuffers} sees to it. Shapes are those of the header.
  */
 public final class NativeCalls {
   private NativeCalls() {}
@@ -33,9 +32,11 @@ public final class NativeCalls {
   /**
    * Looks up all functions now. Each is otherwise looked up by its first call, in the initialiser
    * of a class; a StackOverflowError or OutOfMemoryError there would disable the function for good,
-   * and those that free objects are called first when an arena closes.
+   * and those that free objects are called first when an arena closes. So for the memory that calls
+   * take.
    */
   static void initialize() {
+    Scratch.initialize();
     for (Method method : Bsq.class.getMethods()) {
       if (method.getName().endsWith("$handle")) {
         try {
@@ -107,19 +108,22 @@ public final class NativeCalls {
       MemorySegment x,
       MemorySegment quantized,
       MemorySegment indices) {
-    return losses(
-        losses ->
-            Bsq.bsq_host_forward(
-                options,
-                code(dtype),
-                rows,
-                x,
-                x.byteSize(),
-                quantized,
-                quantized.byteSize(),
-                indices,
-                indices.byteSize(),
-                losses));
+    try (Scratch scratch = Scratch.take()) {
+      MemorySegment losses = emptyLosses(scratch);
+      check(
+          Bsq.bsq_host_forward(
+              options,
+              code(dtype),
+              rows,
+              x,
+              x.byteSize(),
+              quantized,
+              quantized.byteSize(),
+              indices,
+              indices.byteSize(),
+              losses));
+      return losses(losses);
+    }
   }
 
   public static void backward(
@@ -240,17 +244,19 @@ public final class NativeCalls {
     throw new AssertionError("libbsq gave " + wanted + ", which bsq.h does not have");
   }
 
-  /** The losses that a native call, which returns a status, stores in a {@code bsq_losses}. */
-  static Losses losses(UnaryOperator<MemorySegment> call) {
-    try (Arena scratch = Arena.ofConfined()) {
-      MemorySegment losses = bsq_losses.allocate(scratch);
-      bsq_losses.struct_size(losses, bsq_losses.sizeof());
-      check(call.apply(losses));
-      return new Losses(
-          bsq_losses.aux_loss(losses),
-          bsq_losses.per_sample_entropy(losses),
-          bsq_losses.codebook_entropy(losses));
-    }
+  /** A {@code bsq_losses} for a native call to fill in. */
+  static MemorySegment emptyLosses(Scratch scratch) {
+    MemorySegment losses = scratch.memory();
+    bsq_losses.struct_size(losses, bsq_losses.sizeof());
+    return losses;
+  }
+
+  /** What is in a {@code bsq_losses}. */
+  static Losses losses(MemorySegment losses) {
+    return new Losses(
+        bsq_losses.aux_loss(losses),
+        bsq_losses.per_sample_entropy(losses),
+        bsq_losses.codebook_entropy(losses));
   }
 
   /**
@@ -259,11 +265,17 @@ public final class NativeCalls {
    * @throws BsqException with its message, unless it is that of a success
    */
   static void check(MemorySegment status) {
-    if (status.address() == 0) {
-      return;
+    long address = status.address();
+    if (address != 0) {
+      throw failure(address);
     }
+  }
+
+  /** By the address: a segment that went on from the call to here would be allocated each time. */
+  private static BsqException failure(long address) {
+    MemorySegment status = MemorySegment.ofAddress(address);
     try {
-      throw new BsqException(
+      return new BsqException(
           javaCode(Bsq.bsq_status_code(status)), Bsq.bsq_status_message(status).getString(0));
     } finally {
       Bsq.bsq_status_free(status);

@@ -180,7 +180,11 @@ public final class NativeTensors {
   }
 
   public static Losses losses(MemorySegment quantization) {
-    return NativeCalls.losses(out -> Bsq.bsq_quantization_losses(quantization, out));
+    try (Scratch scratch = Scratch.take()) {
+      MemorySegment losses = NativeCalls.emptyLosses(scratch);
+      NativeCalls.check(Bsq.bsq_quantization_losses(quantization, losses));
+      return NativeCalls.losses(losses);
+    }
   }
 
   /** The gradient of x; {@code gradQuantized} is {@link MemorySegment#NULL} for none. */
