@@ -22,9 +22,10 @@ public final class Benchmark implements AutoCloseable {
    * @param encode the seconds of encoding all rows
    * @param copy the seconds of copying half as many bytes as encoding reads and writes: a copy
    *     reads and writes each
+   * @param share the speed of encoding as a share of that of copying, round by round
    * @param bytes how many bytes either of them reads and writes
    */
-  public record EncodeTimes(Spread encode, Spread copy, long bytes) {
+  public record EncodeTimes(Spread encode, Spread copy, Spread share, long bytes) {
     /** Bytes read and written by encoding in a second, in the median; in units of 10⁹. */
     public double encodeGigabytesPerSecond() {
       return bytes * 1e-9 / encode.median();
@@ -35,6 +36,14 @@ public final class Benchmark implements AutoCloseable {
       return bytes * 1e-9 / copy.median();
     }
   }
+
+  /**
+   * Encoding one row, each on its own.
+   *
+   * @param alone the seconds in one thread
+   * @param together the seconds of the slower of two threads that share the quantizer
+   */
+  public record OneRowTimes(Spread alone, Spread together) {}
 
   /**
    * This library and, where it was asked for, the reference, in alternation.
@@ -105,12 +114,12 @@ public final class Benchmark implements AutoCloseable {
       MemorySegment to = scratch.allocate(bytes / 2, Long.BYTES);
       try (ParallelCopy copy = fastestCopy(from, to)) {
         Rounds rounds = Rounds.of(seconds, workload.encode(scratch), copy);
-        return new EncodeTimes(rounds.seconds(0), rounds.seconds(1), bytes);
+        return new EncodeTimes(rounds.seconds(0), rounds.seconds(1), rounds.ratio(1, 0), bytes);
       }
     }
   }
 
-  /** By the C library or the JVM, in all threads or, for what a second would only delay, in one. */
+  /** By the C library or the JVM, in all threads or, where a second would only delay it, in one. */
   private ParallelCopy fastestCopy(MemorySegment from, MemorySegment to) {
     ParallelCopy[] candidates =
         IntStream.of(1, threads)
@@ -135,11 +144,10 @@ public final class Benchmark implements AutoCloseable {
     return candidates[fastest];
   }
 
-  /** Times encoding one row, in seconds. */
-  public Spread encodeOne() {
-    try (Arena scratch = Arena.ofConfined()) {
-      return Rounds.of(seconds, workload.encodeOne(scratch)).seconds(0);
-    }
+  /** Times encoding one row, in one thread and in two at once, in alternation. */
+  public OneRowTimes encodeOne() {
+    Rounds rounds = Rounds.of(seconds, workload.encodeOne(1), workload.encodeOne(2));
+    return new OneRowTimes(rounds.seconds(0), rounds.seconds(1));
   }
 
   /** Times codes, quantized rows and losses. */

@@ -12,10 +12,11 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicLong;
 
 /**
- * Copies memory, a share of the bytes in each thread. Threads meet after all repetitions and not
- * after each, so they do not wait for each other: this is what the memory allows.
+ * Copies memory as the quantizer encodes it: a share of the bytes in each thread, and the threads
+ * meet after each copy, for which they wait by spinning.
  */
 final class ParallelCopy implements Work, AutoCloseable {
   /**
@@ -75,12 +76,17 @@ final class ParallelCopy implements Work, AutoCloseable {
 
   @Override
   public double seconds(int repetitions) {
+    AtomicLong copied = new AtomicLong();
     List<Callable<Void>> tasks = new ArrayList<>();
     for (Part part : parts) {
       tasks.add(
           () -> {
-            for (int i = 0; i < repetitions; i++) {
+            for (long i = 1; i <= repetitions; i++) {
               method.copy(part.from, part.to);
+              copied.getAndIncrement();
+              while (copied.get() < i * parts.size()) {
+                Thread.onSpinWait();
+              }
             }
             return null;
           });

@@ -6,12 +6,17 @@ import io.github.bsq4j.QuantizerOptions;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 import java.util.SplittableRandom;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 
 /** The quantizer's host path at work on random float32 rows, all in native memory. */
 final class Workload {
   private static final DType DTYPE = DType.FLOAT32;
   private static final long SEED = 20250101;
+  private static final long PAGE = 4096;
 
   private final BinarySphericalQuantizer quantizer;
   private final long rows;
@@ -43,16 +48,44 @@ final class Workload {
     return Work.of(() -> quantizer.encode(x, DTYPE, rows, indices));
   }
 
-  /** Encoding the first row. The loop is its own, to be compiled with this call alone in it. */
-  Work encodeOne(Arena arena) {
-    MemorySegment indices = arena.allocate(ValueLayout.JAVA_LONG);
+  /** Encoding the first row, over and over, in so many threads, each with memory of its own. */
+  Work encodeOne(int threads) {
+    long bytes = quantizer.codeDim() * DTYPE.byteSize();
+    MemorySegment row = // which all threads may read
+        MemorySegment.ofArray(x.asSlice(0, bytes).toArray(ValueLayout.JAVA_FLOAT));
     return repetitions -> {
-      long start = System.nanoTime();
-      for (int i = 0; i < repetitions; i++) {
-        quantizer.encode(x, DTYPE, 1, indices);
+      double[] seconds = new double[threads];
+      CountDownLatch start = new CountDownLatch(threads);
+      try (ExecutorService pool = Executors.newFixedThreadPool(threads)) {
+        for (int i = 0; i < threads; i++) {
+          int thread = i;
+          pool.execute(() -> seconds[thread] = encodeOne(row, repetitions, start));
+        }
       }
-      return (System.nanoTime() - start) * 1e-9;
+      return Arrays.stream(seconds).max().orElseThrow();
     };
+  }
+
+  private double encodeOne(MemorySegment row, int repetitions, CountDownLatch start) {
+    try (Arena arena = Arena.ofConfined()) {
+      // On pages of their own, so that no two threads meet in a cache line.
+      MemorySegment in = arena.allocate(row.byteSize(), PAGE).copyFrom(row);
+      MemorySegment index = arena.allocate(Long.BYTES, PAGE);
+      start.countDown();
+      while (start.getCount() > 0) {
+        Thread.onSpinWait();
+      }
+      return secondsOfOne(in, index, repetitions);
+    }
+  }
+
+  /** The loop is a method of its own, to be compiled with this call alone in it. */
+  private double secondsOfOne(MemorySegment in, MemorySegment index, int repetitions) {
+    long start = System.nanoTime();
+    for (int i = 0; i < repetitions; i++) {
+      quantizer.encode(in, DTYPE, 1, index);
+    }
+    return (System.nanoTime() - start) * 1e-9;
   }
 
   Work forward(Arena arena) {

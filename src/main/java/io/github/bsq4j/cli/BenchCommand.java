@@ -9,8 +9,11 @@ import io.github.bsq4j.QuantizerOptions;
 import io.github.bsq4j.bench.Benchmark;
 import io.github.bsq4j.bench.Benchmark.Comparison;
 import io.github.bsq4j.bench.Benchmark.EncodeTimes;
+import io.github.bsq4j.bench.Benchmark.OneRowTimes;
 import io.github.bsq4j.bench.Spread;
+import java.util.EnumSet;
 import java.util.Locale;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -29,6 +32,27 @@ final class BenchCommand implements Callable<Integer> {
   private static final long MAX_ROWS = 1_000_000_000;
   private static final int MAX_THREADS = 1024;
   private static final double MAX_SECONDS = 3600;
+
+  private enum Work {
+    ENCODE,
+    FORWARD,
+    FORWARD_BACKWARD;
+
+    /** As the command line has it. */
+    @Override
+    public String toString() {
+      return name().toLowerCase(Locale.ROOT).replace('_', '-');
+    }
+  }
+
+  @Option(
+      names = "--work",
+      paramLabel = "WORK",
+      split = ",",
+      description =
+          "What to time: encode, forward, forward-backward, or several of them with commas between"
+              + " (default: all). Memory is taken for what is timed alone.")
+  private Set<Work> works = Set.of();
 
   @Option(
       names = "--code-dim",
@@ -80,7 +104,8 @@ final class BenchCommand implements Callable<Integer> {
     QuantizerOptions options =
         QuantizerOptions.builder(codeDim).inverseTemperature(inverseTemperature).build();
     boolean withLosses = codeDim <= QuantizerOptions.MAX_LOSS_CODE_DIM;
-    checkOptions(withLosses);
+    Set<Work> wanted = works.isEmpty() ? EnumSet.allOf(Work.class) : works;
+    checkOptions(withLosses, wanted);
     int used = threads();
 
     JsonObject json = new JsonObject();
@@ -96,21 +121,26 @@ final class BenchCommand implements Callable<Integer> {
       if (withReference) {
         benchmark.startReference(); // first: whoever has none should not wait to be told
       }
-      reportEncode(json, benchmark.encode());
-      reportOneRow(json, benchmark.encodeOne());
-      if (withLosses) {
-        report(json, "forward", "forward", benchmark.forward());
-        report(json, "forward + backward", "forward_backward", benchmark.forwardBackward());
-      } else {
-        json.add("forward_ms", JsonNull.INSTANCE);
-        json.add("forward_backward_ms", JsonNull.INSTANCE);
+      if (wanted.contains(Work.ENCODE)) {
+        reportEncode(json, benchmark.encode());
+        reportOneRow(json, benchmark.encodeOne());
+      }
+      if (wanted.contains(Work.FORWARD)) {
+        report(json, "forward", "forward", withLosses ? benchmark.forward() : null);
+      }
+      if (wanted.contains(Work.FORWARD_BACKWARD)) {
+        report(
+            json,
+            "forward + backward",
+            "forward_backward",
+            withLosses ? benchmark.forwardBackward() : null);
       }
     }
     out.json(json);
     return 0;
   }
 
-  private void checkOptions(boolean withLosses) {
+  private void checkOptions(boolean withLosses, Set<Work> wanted) {
     if (rows < 1 || rows > MAX_ROWS) {
       throw new InputException("--rows is " + rows + "; expected 1 to " + MAX_ROWS);
     }
@@ -120,6 +150,11 @@ final class BenchCommand implements Callable<Integer> {
     if (!(seconds > 0 && seconds <= MAX_SECONDS)) {
       throw new InputException(
           "--seconds is " + seconds + "; expected a number above 0, to " + MAX_SECONDS);
+    }
+    if (withReference && wanted.equals(EnumSet.of(Work.ENCODE))) {
+      throw new InputException(
+          "--work is encode, which the reference does not do by itself: expected forward or"
+              + " forward-backward with --reference");
     }
     if (withReference && !withLosses) {
       throw new InputException(
@@ -151,26 +186,37 @@ final class BenchCommand implements Callable<Integer> {
   private void reportEncode(JsonObject json, EncodeTimes times) {
     double speed = times.encodeGigabytesPerSecond();
     double copySpeed = times.copyGigabytesPerSecond();
+    Spread percent = times.share().times(100);
     out.line("encode", time(times.encode()));
+    out.line("", format("%s, %.3g GB/s", rate(times.encode()), speed));
     out.line(
         "",
-        format(
-            "%s, %.3g GB/s, %.0f %% of memcpy",
-            rate(times.encode()), speed, 100 * speed / copySpeed));
+        format("%.0f %% of memcpy (%.0f to %.0f)", percent.median(), percent.min(), percent.max()));
     out.line("memcpy", format("%.3g GB/s", copySpeed));
     json.add("encode_ms", milliseconds(times.encode()));
     json.addProperty("encode_gb_per_s", speed);
     json.addProperty("copy_gb_per_s", copySpeed);
+    json.add("encode_copy_ratio", json(times.share()));
   }
 
-  private void reportOneRow(JsonObject json, Spread secondsOfOne) {
-    Spread time = secondsOfOne.times(1e9);
-    out.line(
-        "encode one row", format("%.1f ns (%.1f to %.1f)", time.median(), time.min(), time.max()));
-    json.addProperty("single_row_encode_ns", time.median());
+  private void reportOneRow(JsonObject json, OneRowTimes times) {
+    out.line("encode one row", nanoseconds(times.alone()));
+    out.line("  in two threads", nanoseconds(times.together()));
+    json.addProperty("single_row_encode_ns", times.alone().times(1e9).median());
+    json.addProperty("single_row_encode_two_threads_ns", times.together().times(1e9).median());
   }
 
+  private static String nanoseconds(Spread time) {
+    Spread ns = time.times(1e9);
+    return format("%.1f ns (%.1f to %.1f)", ns.median(), ns.min(), ns.max());
+  }
+
+  /** Without times where the code is too long for the losses. */
   private void report(JsonObject json, String label, String key, Comparison times) {
+    if (times == null) {
+      json.add(key + "_ms", JsonNull.INSTANCE);
+      return;
+    }
     out.line(label, time(times.ours()));
     out.line("", rate(times.ours()));
     json.add(key + "_ms", milliseconds(times.ours()));

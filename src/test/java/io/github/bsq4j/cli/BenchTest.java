@@ -30,7 +30,9 @@ class BenchTest {
           "forward_backward_ms",
           "encode_gb_per_s",
           "copy_gb_per_s",
-          "single_row_encode_ns");
+          "encode_copy_ratio",
+          "single_row_encode_ns",
+          "single_row_encode_two_threads_ns");
 
   private static final List<String> REFERENCE_KEYS =
       List.of(
@@ -50,10 +52,16 @@ class BenchTest {
     assertEquals(30, json.get("rows").getAsLong());
     assertEquals(2.5, json.get("inv_temperature").getAsDouble());
     assertEquals(threads(), json.get("threads").getAsInt());
-    for (String key : List.of("encode_ms", "forward_ms", "forward_backward_ms")) {
+    for (String key :
+        List.of("encode_ms", "forward_ms", "forward_backward_ms", "encode_copy_ratio")) {
       assertSpread(json, key);
     }
-    for (String key : List.of("encode_gb_per_s", "copy_gb_per_s", "single_row_encode_ns")) {
+    for (String key :
+        List.of(
+            "encode_gb_per_s",
+            "copy_gb_per_s",
+            "single_row_encode_ns",
+            "single_row_encode_two_threads_ns")) {
       assertTrue(json.get(key).getAsDouble() > 0, json::toString);
     }
   }
@@ -68,8 +76,38 @@ class BenchTest {
     for (String label : List.of("encode", "forward", "forward \\+ backward")) {
       assertTrue(lines.stream().anyMatch(line -> line.matches(label + times)), lines::toString);
     }
-    String speed = " +\\S+ million rows/s, \\S+ GB/s, \\d+ % of memcpy";
-    assertTrue(lines.stream().anyMatch(line -> line.matches(speed)), lines::toString);
+    for (String line :
+        List.of(
+            " +\\S+ million rows/s, \\S+ GB/s",
+            " +\\d+ % of memcpy \\(\\d+ to \\d+\\)",
+            "encode one row +\\S+ ns \\(\\S+ to \\S+\\)",
+            "  in two threads +\\S+ ns \\(\\S+ to \\S+\\)")) {
+      assertTrue(lines.stream().anyMatch(actual -> actual.matches(line)), lines::toString);
+    }
+  }
+
+  /** What is not asked for is neither timed nor reported. */
+  @Test
+  void chosenWork() {
+    Set<String> encode = new HashSet<>(KEYS);
+    encode.removeAll(Set.of("forward_ms", "forward_backward_ms"));
+    assertEquals(
+        encode,
+        bench("--code-dim=4", "--rows=9", "--work=encode", "--json").assertJson(0).keySet());
+    Set<String> forward = new HashSet<>(KEYS.subList(0, 4));
+    forward.add("forward_ms");
+    assertEquals(
+        forward,
+        bench("--code-dim=4", "--rows=9", "--work=forward", "--json").assertJson(0).keySet());
+    forward.add("forward_backward_ms");
+    for (List<String> options :
+        List.of(
+            List.of("--work=forward-backward,forward"),
+            List.of("--work", "forward", "--work", "forward-backward"))) {
+      List<Object> arguments = new ArrayList<>(options);
+      arguments.addAll(List.of("--code-dim=4", "--rows=9", "--json"));
+      assertEquals(forward, bench(arguments.toArray()).assertJson(0).keySet());
+    }
   }
 
   @Test
@@ -134,6 +172,8 @@ class BenchTest {
             "cores");
     Cli.run("bench", "--seconds=0").assertRefused("--seconds is 0.0; expected a number above 0");
     Cli.run("bench", "--seconds=NaN").assertRefused("--seconds is NaN");
+    bench("--work=encode", "--reference").assertRefused("--work is encode", "forward");
+    bench("--work=decode").assertMisused("--work", "encode, forward, forward-backward");
     bench("--rows=many").assertMisused("--rows", "many");
     bench("--threads").assertMisused("--threads");
     bench("surplus.npy").assertMisused("surplus.npy");
