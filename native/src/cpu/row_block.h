@@ -87,12 +87,14 @@ class RowBlock {
     }
   }
 
-  // Where an outer code's rows begin in the arrays over leading and over middle codes.
-  [[nodiscard]] int64_t leading_of(int64_t outer) const {
-    return (outer >> split.middle_bits) * stride;
-  }
-  [[nodiscard]] int64_t middle_of(int64_t outer) const {
-    return (outer & (split.middle() - 1)) * stride;
+  // The ratios and costs of an outer code, [stride] each.
+  void expand_outer_code(int64_t outer, T* ratios, T* costs) const {
+    const int64_t leading = (outer >> split.middle_bits) * stride;
+    const int64_t middle = (outer & (split.middle() - 1)) * stride;
+    for (int64_t r = 0; r < stride; r += kWidth) {
+      store<T>(load(leading_ratio + leading + r) * load(middle_ratio + middle + r), ratios + r);
+      store<T>(load(leading_cost + leading + r) + load(middle_cost + middle + r), costs + r);
+    }
   }
 
   CodeSplit<T> split;

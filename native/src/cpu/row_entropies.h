@@ -6,6 +6,7 @@
 // some, which are then looked at one by one.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "cpu/row_block.h"
@@ -19,47 +20,52 @@ class RowEntropies {
       : block_(block),
         ratios_(carver.take<T>(block.stride)),
         costs_(carver.take<T>(block.stride)),
-        partial_ratios_(carver.take<T>(block.stride * kWidth)),
-        partial_costs_(carver.take<T>(block.stride * kWidth)) {}
+        group_ratios_(carver.take<T>(kGroup * block.stride)),
+        group_costs_(carver.take<T>(kGroup * block.stride)) {}
 
   void compute(int64_t rows, double* entropies) {
-    clear();
-    for (int64_t outer = 0; outer < block_.split.outer(); ++outer) {
-      add_outer_code(block_.leading_of(outer), block_.middle_of(outer));
+    std::fill_n(ratios_, block_.stride, T{0});
+    std::fill_n(costs_, block_.stride, T{0});
+    for (int64_t begin = 0; begin < block_.split.outer(); begin += kGroup) {
+      uint64_t outer_of_row[kBlockRows] = {};
+      for (int64_t i = 0; i < std::min(kGroup, block_.split.outer() - begin); ++i) {
+        for (uint64_t rest = add_outer_code(begin + i, i * block_.stride); rest != 0;
+             rest &= rest - 1) {
+          outer_of_row[__builtin_ctzll(rest)] |= uint64_t{1} << i;
+        }
+      }
+      for (int64_t r = 0; r < rows; ++r) {
+        if (outer_of_row[r] != 0) {
+          add_inner_codes(r, outer_of_row[r]);
+        }
+      }
     }
     for (int64_t r = 0; r < rows; ++r) {
       const double log_largest = block_.log_largest[r];
       const double largest = block_.largest[r];
-      const double above = largest * (ratios_[r] + sum(load(partial_ratios_ + r * kWidth)));
-      const double costs = largest * (costs_[r] + sum(load(partial_costs_ + r * kWidth)));
+      const double above = largest * ratios_[r];
+      const double costs = largest * costs_[r];
       entropies[r] = costs - log_largest * above - kLogEpsilon * (1 - above);
     }
   }
 
  private:
   static constexpr int64_t kWidth = Simd<T>::kWidth;
+  static constexpr int64_t kInner = CodeSplit<T>::kInner;
+  // Outer codes that are looked at together, a bit of a word each.
+  static constexpr int64_t kGroup = 64;
 
-  void clear() {
-    for (int64_t r = 0; r < block_.stride; ++r) {
-      ratios_[r] = costs_[r] = 0;
-      store<T>(splat<T>(0), partial_ratios_ + r * kWidth);
-      store<T>(splat<T>(0), partial_costs_ + r * kWidth);
-    }
-  }
-
-  // An outer code, given by its places in the leading and the middle arrays.
-  void add_outer_code(int64_t leading, int64_t middle) {
-    alignas(kVectorBytes) T outer_ratios[kBlockRows];
-    alignas(kVectorBytes) T outer_costs[kBlockRows];
-    uint64_t some = 0;  // the rows of which some inner codes are within the budget
+  // Adds an outer code to the rows all of whose inner codes are within the budget. Returns the rows
+  // of which some are, a bit each.
+  uint64_t add_outer_code(int64_t outer, int64_t place) {
+    T* const outer_ratios = group_ratios_ + place;
+    T* const outer_costs = group_costs_ + place;
+    block_.expand_outer_code(outer, outer_ratios, outer_costs);
+    uint64_t some = 0;
     uint64_t all = 0;
     for (int64_t r = 0; r < block_.stride; r += kWidth) {
-      const Vector<T> cost =
-          load(block_.leading_cost + leading + r) + load(block_.middle_cost + middle + r);
+      const auto cost = load(outer_costs + r);
       const auto budget = load(block_.budget + r);
-      store<T>(cost, outer_costs + r);
-      store<T>(load(block_.leading_ratio + leading + r) * load(block_.middle_ratio + middle + r),
-               outer_ratios + r);
       some |= lanes_of<T>(cost <= budget) << r;
       all |= lanes_of<T>(cost + load(block_.inner_max_cost + r) <= budget) << r;
     }
@@ -68,10 +74,7 @@ class RowEntropies {
         add_all_inner_codes(r, load(outer_ratios + r), load(outer_costs + r));
       }
     }
-    for (uint64_t rest = some & ~all; rest != 0; rest &= rest - 1) {
-      const int64_t r = __builtin_ctzll(rest);
-      add_inner_codes(r, outer_ratios[r], outer_costs[r]);
-    }
+    return some & ~all;
   }
 
   // Of the rows from r on, which fill a vector, those all of whose inner codes are within it.
@@ -83,30 +86,39 @@ class RowEntropies {
     store<T>(load(costs_ + r) + (all ? ratio * inner_costs : splat<T>(0)), costs_ + r);
   }
 
-  // Those within the budget.
-  void add_inner_codes(int64_t r, T outer_ratio, T outer_cost) {
-    const T* const inner_ratio = block_.inner_ratio + r * RowBlock<T>::kInner;
-    const T* const inner_cost = block_.inner_cost + r * RowBlock<T>::kInner;
-    const T rest = block_.budget[r] - outer_cost;
-    Vector<T> ratios{};
-    Vector<T> costs{};
-    for (int64_t i = 0; i < RowBlock<T>::kInner; i += kWidth) {
-      const auto cost = load(inner_cost + i);
-      const Vector<T> ratio = cost <= rest ? load(inner_ratio + i) : splat<T>(0);
-      ratios += ratio;
-      costs += ratio * cost;
+  // Of some outer codes of a row, the inner codes within the budget.
+  void add_inner_codes(int64_t r, uint64_t outer_codes) {
+    const T* const inner_ratios = block_.inner_ratio + r * kInner;
+    const T* const inner_costs = block_.inner_cost + r * kInner;
+    const T budget = block_.budget[r];
+    Vector<T> all_ratios{};
+    Vector<T> all_costs{};
+    for (; outer_codes != 0; outer_codes &= outer_codes - 1) {
+      const int64_t place = __builtin_ctzll(outer_codes) * block_.stride + r;
+      const T outer_ratio = group_ratios_[place];
+      const T outer_cost = group_costs_[place];
+      const T rest = budget - outer_cost;
+      Vector<T> ratios[2] = {};  // so that no addition waits for the last
+      Vector<T> costs[2] = {};
+      for (int64_t i = 0; i < kInner / kWidth; ++i) {
+        const auto cost = load(inner_costs + i * kWidth);
+        const Vector<T> ratio = cost <= rest ? load(inner_ratios + i * kWidth) : splat<T>(0);
+        ratios[i % 2] += ratio;
+        costs[i % 2] += ratio * cost;
+      }
+      const Vector<T> ratio = ratios[0] + ratios[1];
+      all_ratios += outer_ratio * ratio;
+      all_costs += outer_ratio * (costs[0] + costs[1] + outer_cost * ratio);
     }
-    T* const row_ratios = partial_ratios_ + r * kWidth;
-    T* const row_costs = partial_costs_ + r * kWidth;
-    store<T>(load(row_ratios) + outer_ratio * ratios, row_ratios);
-    store<T>(load(row_costs) + outer_ratio * (costs + outer_cost * ratios), row_costs);
+    ratios_[r] += sum(all_ratios);
+    costs_[r] += sum(all_costs);
   }
 
   const RowBlock<T>& block_;
-  T* ratios_;          // sum of p / (largest p) over the outer codes all of whose codes have p >= e
-  T* costs_;           // the same, times -log(p / (largest p))
-  T* partial_ratios_;  // [stride, kWidth], to be summed: over the others
-  T* partial_costs_;
+  T* ratios_;        // sum of p / (largest p) over the codes with p >= e
+  T* costs_;         // the same, times -log(p / (largest p))
+  T* group_ratios_;  // [kGroup, stride]: of a group of outer codes
+  T* group_costs_;
 };
 
 }  // namespace bsq::cpu::BSQ_CPU_ARCHITECTURE

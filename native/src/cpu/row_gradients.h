@@ -25,12 +25,13 @@ class RowGradients {
         outer_totals_(carver.take<double>(block.stride)),
         inner_totals_(carver.take<double>(block.stride)),
         flipped_(carver.take<double>(block.split.dim * block.stride)),
-        own_outer_(carver.take<int32_t>(block.stride)) {}
+        own_outer_(carver.take<int32_t>(block.stride)),
+        group_ratios_(carver.take<T>(kGroup * block.stride)),
+        group_costs_(carver.take<T>(kGroup * block.stride)) {}
 
   // The sums of g p, with g = d(entropy)/dp + codebook_gradient.
   void add_up(int64_t rows, const T* codebook_gradient) {
     clear();
-    constexpr int64_t kGroup = 64;  // outer codes whose gradients stay in a cache
     for (int64_t begin = 0; begin < block_.split.outer(); begin += kGroup) {
       const int64_t end = std::min(begin + kGroup, block_.split.outer());
       uint64_t outer_of_row[kBlockRows] = {};
@@ -66,6 +67,8 @@ class RowGradients {
   static constexpr int64_t kWidth = Simd<T>::kWidth;
   static constexpr int64_t kInner = CodeSplit<T>::kInner;
   static constexpr int64_t kInnerBits = CodeSplit<T>::kInnerBits;
+  // Outer codes whose gradients stay in a cache, a bit of a word each.
+  static constexpr int64_t kGroup = 64;
   // A lane for each outer bit of the largest code dimension with losses, 24, and one for the total.
   static constexpr int64_t kOuterVectors = (24 - kInnerBits + 1 + kWidth - 1) / kWidth;
 
@@ -81,18 +84,20 @@ class RowGradients {
     }
   }
 
-  // Of the outer codes [begin, end) those that are not negligible, a bit each, for each row.
+  // The ratios and costs of the outer codes [begin, end), and for each row which of them are not
+  // negligible.
   void find_outer_codes(int64_t begin, int64_t end, uint64_t* outer_of_row) const {
     const T cutoff = negligible<T>(block_.split.dim);
+    const int64_t stride = block_.stride;
     for (int64_t outer = begin; outer < end; ++outer) {
-      const T* const leading = block_.leading_ratio + block_.leading_of(outer);
-      const T* const middle = block_.middle_ratio + block_.middle_of(outer);
-      for (int64_t r = 0; r < block_.stride; r += kWidth) {
-        const Vector<T> ratio = load(leading + r) * load(middle + r);
-        const Integers<T> counts = ratio >= cutoff;
-        for (uint64_t rest = lanes_of<T>(counts); rest != 0; rest &= rest - 1) {
-          outer_of_row[r + __builtin_ctzll(rest)] |= uint64_t{1} << (outer - begin);
-        }
+      T* const ratios = group_ratios_ + (outer - begin) * stride;
+      block_.expand_outer_code(outer, ratios, group_costs_ + (outer - begin) * stride);
+      uint64_t rows = 0;
+      for (int64_t r = 0; r < stride; r += kWidth) {
+        rows |= lanes_of<T>(load(ratios + r) >= cutoff) << r;
+      }
+      for (; rows != 0; rows &= rows - 1) {
+        outer_of_row[__builtin_ctzll(rows)] |= uint64_t{1} << (outer - begin);
       }
     }
   }
@@ -105,39 +110,42 @@ class RowGradients {
     const T* const inner_cost = block_.inner_cost + r * kInner;
     T* const inner_sums = inner_sums_ + r * kInner;
     OuterSums<kVectors> outer_sums(outer_sums_ + r * kOuterVectors * kWidth);
-    const int64_t always = int64_t{1} << block_.split.outer_bits;
+    const T* const ratios = group_ratios_ + r;
+    const T* const costs = group_costs_ + r;
+    const int64_t stride = block_.stride;
+    const T budget = block_.budget[r];
     const auto own_code = static_cast<T>(kLogEpsilon - 1 - block_.log_largest[r]);
+    const int64_t own_outer = own_outer_[r] ^ begin;
+    const int64_t always = int64_t{1} << block_.split.outer_bits;
     for (int64_t first = 0; first < kInner; first += kRegisterSums * kWidth) {
       Vector<T> sums[kRegisterSums];
       for (int64_t i = 0; i < kRegisterSums; ++i) {
         sums[i] = load(inner_sums + first + i * kWidth);
       }
       for (uint64_t rest = outer_codes; rest != 0; rest &= rest - 1) {
-        const int64_t outer = begin + __builtin_ctzll(rest);
-        const int64_t leading = block_.leading_of(outer) + r;
-        const int64_t middle = block_.middle_of(outer) + r;
-        const T ratio = block_.leading_ratio[leading] * block_.middle_ratio[middle];
-        const T cost = block_.leading_cost[leading] + block_.middle_cost[middle];
-        const T* const gradient = codebook_gradient + outer * kInner + first;
-        const T budget = block_.budget[r] - cost;
-        Vector<T> total{};
-        if (budget < 0) {
+        const int64_t outer = __builtin_ctzll(rest);
+        const T ratio = ratios[outer * stride];
+        const T cost = costs[outer * stride];
+        const T* const gradient = codebook_gradient + (begin + outer) * kInner + first;
+        Vector<T> totals[2] = {};  // so that no addition waits for the last
+        if (cost > budget) {
           for (int64_t i = 0; i < kRegisterSums; ++i) {
             const auto g = load(gradient + i * kWidth);
-            total += g * load(inner_ratio + first + i * kWidth);
+            totals[i % 2] += g * load(inner_ratio + first + i * kWidth);
             sums[i] += g * ratio;
           }
         } else {  // the row's entropy: g = log e - 1 - log p where p >= e
           const T offset = own_code + cost;
+          const T inner_budget = budget - cost;
           for (int64_t i = 0; i < kRegisterSums; ++i) {
             const auto inner = load(inner_cost + first + i * kWidth);
-            const Vector<T> g =
-                load(gradient + i * kWidth) + (inner <= budget ? inner + offset : splat<T>(0));
-            total += g * load(inner_ratio + first + i * kWidth);
+            const Vector<T> own = inner <= inner_budget ? inner + offset : splat<T>(0);
+            const Vector<T> g = load(gradient + i * kWidth) + own;
+            totals[i % 2] += g * load(inner_ratio + first + i * kWidth);
             sums[i] += g * ratio;
           }
         }
-        outer_sums.add((outer ^ own_outer_[r]) | always, ratio * sum(total));
+        outer_sums.add((outer ^ own_outer) | always, ratio * sum(totals[0] + totals[1]));
       }
       for (int64_t i = 0; i < kRegisterSums; ++i) {
         store<T>(sums[i], inner_sums + first + i * kWidth);
@@ -167,14 +175,14 @@ class RowGradients {
     // Adds the value to the sum of each bit that is set, the last bit being the first.
     void add(int64_t bits, T value) {
       for (int64_t i = 0; i < kVectors; ++i) {
-        const Integers<T> set =
-            (splat_integer<T>(bits >> i * kWidth & kLanes) >> lane_numbers<T>() & 1) != 0;
+        const Integers<T> lane_bits = splat_integer<T>(1)
+                                      << (lane_numbers<T>() + splat_integer<T>(i * kWidth));
+        const Integers<T> set = (splat_integer<T>(bits) & lane_bits) != 0;
         sums_[i] += set ? splat(value) : splat<T>(0);
       }
     }
 
    private:
-    static constexpr int64_t kLanes = (int64_t{1} << kWidth) - 1;
     T* memory_;
     Vector<T> sums_[kVectors];
   };
@@ -264,6 +272,8 @@ class RowGradients {
   double* inner_totals_;
   double* flipped_;  // [dim, stride]: of g p where the bit is flipped; then the gradient
   int32_t* own_outer_;
+  T* group_ratios_;  // [kGroup, stride]: of a group of outer codes
+  T* group_costs_;
 };
 
 }  // namespace bsq::cpu::BSQ_CPU_ARCHITECTURE
