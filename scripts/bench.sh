@@ -4,7 +4,7 @@
 #
 #   scripts/bench.sh jmh [OPTIONS]   JMH, with its own options: -h lists them
 #   scripts/bench.sh check PEER...   whether peers work and compute the same: a moment each
-#   scripts/bench.sh reference       bsq bench --reference at several problems: five minutes
+#   scripts/bench.sh reference       bsq bench at several problems, beside the reference: minutes
 #   scripts/bench.sh peers           all peers at many problems: under ten minutes
 #   scripts/bench.sh draw            docs/performance.md and its figures from what the last two wrote
 #                                    into docs/figures; they do it at their end, too
@@ -22,8 +22,11 @@ threads=${BSQ4J_BENCH_THREADS:-$(nproc)}
 # A peer that wants more than half of the memory has not enough, rather than all of the machine.
 memory_kib=$(($(sed -nE 's/^MemTotal: *([0-9]+) kB/\1/p' /proc/meminfo) / 2))
 
-# For bsq bench: code dim, rows, inverse temperature.
+# For bsq bench: code dim, rows, inverse temperature. Beside the reference; encoding from memory that
+# is in no cache; and how the time grows with the code dimension.
 reference_problems=("13 4000 100" "13 4000 10" "13 4000 1" "16 2000 100")
+encode_problems=("8 10000000 100" "13 10000000 100" "18 8000000 100" "32 5000000 100" "63 2500000 100")
+growth_problems=("13 4000 100" "16 4000 100" "20 4000 100" "13 4000 1" "16 4000 1" "20 4000 1")
 
 # The peers' grid: time against rows, and time against the code dimension. PerformancePage.java knows
 # the two numbers that stay.
@@ -128,15 +131,30 @@ peers() {
   draw
 }
 
+# bsq_bench "CODE_DIM ROWS INV_TEMPERATURE" OPTIONS: prints a line of JSON.
+bsq_bench() {
+  local code_dim rows beta
+  read -r code_dim rows beta <<<"$1"
+  say "code dim $code_dim, $rows rows, inverse temperature $beta: ${*:2}"
+  "$root/scripts/bsq" bench --json --seconds=1 --threads="$threads" --code-dim="$code_dim" \
+    --rows="$rows" --inv-temperature="$beta" "${@:2}" | tr -d ' \n'
+  echo
+}
+
 reference() {
-  local problem code_dim rows beta
+  local problem
   mkdir -p "$work_folder"
-  for problem in "${reference_problems[@]}"; do
-    read -r code_dim rows beta <<<"$problem"
-    "$root/scripts/bsq" bench --reference --json --seconds=1 --threads="$threads" \
-      --code-dim="$code_dim" --rows="$rows" --inv-temperature="$beta" | tr -d ' \n'
-    echo
-  done >"$work_folder/reference.jsonl"
+  {
+    for problem in "${reference_problems[@]}"; do
+      bsq_bench "$problem" --reference --work=forward,forward-backward
+    done
+    for problem in "${encode_problems[@]}"; do
+      bsq_bench "$problem" --work=encode
+    done
+    for problem in "${growth_problems[@]}"; do
+      bsq_bench "$problem" --work=forward,forward-backward
+    done
+  } >"$work_folder/reference.jsonl"
   build bench
   with_machine runs <"$work_folder/reference.jsonl" >"$work_folder/reference.json"
   mv "$work_folder/reference.json" "$figures"

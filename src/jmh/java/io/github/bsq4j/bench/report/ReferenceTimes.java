@@ -10,7 +10,10 @@ import java.util.List;
  */
 record ReferenceTimes(Machine machine, List<Run> runs) {
 
-  /** One of them: milliseconds, and how many times as long the reference took. */
+  /**
+   * One of them: milliseconds, and how many times as long the reference took. What was not asked
+   * for is null.
+   */
   record Run(
       int codeDim,
       long rows,
@@ -18,7 +21,9 @@ record ReferenceTimes(Machine machine, List<Run> runs) {
       Spread encodeMs,
       double encodeGbPerS,
       double copyGbPerS,
+      Spread encodeCopyRatio,
       double singleRowEncodeNs,
+      double singleRowEncodeTwoThreadsNs,
       Spread forwardMs,
       Spread referenceForwardMs,
       Spread forwardRatio,
@@ -27,37 +32,72 @@ record ReferenceTimes(Machine machine, List<Run> runs) {
       Spread forwardBackwardRatio) {}
 
   void describe(StringBuilder out) {
+    describeBesideReference(out);
+    describeEncoding(out);
+    describeGrowth(out);
+  }
+
+  private void describeBesideReference(StringBuilder out) {
     out.append(
         "| D | rows | β | forward | reference | ratio | and backward | reference | ratio |\n");
     out.append("|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n");
     for (Run run : runs) {
-      out.append(
-          "| %d | %d | %s | %s | %s | %s | %s | %s | %s |\n"
-              .formatted(
-                  run.codeDim,
-                  run.rows,
-                  Quantities.count(run.invTemperature),
-                  milliseconds(run.forwardMs),
-                  milliseconds(run.referenceForwardMs),
-                  ratio(run.forwardRatio),
-                  milliseconds(run.forwardBackwardMs),
-                  milliseconds(run.referenceForwardBackwardMs),
-                  ratio(run.forwardBackwardRatio)));
+      if (run.forwardRatio != null) {
+        out.append(
+            "| %d | %s | %s | %s | %s | %s | %s | %s | %s |\n"
+                .formatted(
+                    run.codeDim,
+                    Quantities.count(run.rows),
+                    Quantities.count(run.invTemperature),
+                    milliseconds(run.forwardMs),
+                    milliseconds(run.referenceForwardMs),
+                    ratio(run.forwardRatio),
+                    milliseconds(run.forwardBackwardMs),
+                    milliseconds(run.referenceForwardBackwardMs),
+                    ratio(run.forwardBackwardRatio)));
+      }
     }
     out.append('\n');
-    out.append("| D | rows | encode | GB/s | memcpy, GB/s | share | one row |\n");
-    out.append("|---:|---:|---:|---:|---:|---:|---:|\n");
+  }
+
+  private void describeEncoding(StringBuilder out) {
+    out.append("### Encoding, from memory that is in no cache\n\n");
+    out.append(
+        "| D | rows | encode | GB/s | memcpy, GB/s | share | one row | in each of two threads |\n");
+    out.append("|---:|---:|---:|---:|---:|---:|---:|---:|\n");
     for (Run run : runs) {
-      out.append(
-          "| %d | %d | %s | %s | %s | %.0f %% | %s |\n"
-              .formatted(
-                  run.codeDim,
-                  run.rows,
-                  milliseconds(run.encodeMs),
-                  Quantities.digits(run.encodeGbPerS),
-                  Quantities.digits(run.copyGbPerS),
-                  100 * run.encodeGbPerS / run.copyGbPerS,
-                  Quantities.time(run.singleRowEncodeNs * 1e-9)));
+      if (run.encodeMs != null) {
+        out.append(
+            "| %d | %s | %s | %s | %s | %s | %s | %s |\n"
+                .formatted(
+                    run.codeDim,
+                    Quantities.count(run.rows),
+                    milliseconds(run.encodeMs),
+                    Quantities.digits(run.encodeGbPerS),
+                    Quantities.digits(run.copyGbPerS),
+                    ratio(run.encodeCopyRatio),
+                    Quantities.time(run.singleRowEncodeNs * 1e-9),
+                    Quantities.time(run.singleRowEncodeTwoThreadsNs * 1e-9)));
+      }
+    }
+    out.append('\n');
+  }
+
+  private void describeGrowth(StringBuilder out) {
+    out.append("### Growth with D\n\n");
+    out.append("| D | rows | β | forward | and backward |\n");
+    out.append("|---:|---:|---:|---:|---:|\n");
+    for (Run run : runs) {
+      if (run.forwardMs != null && run.forwardRatio == null) {
+        out.append(
+            "| %d | %s | %s | %s | %s |\n"
+                .formatted(
+                    run.codeDim,
+                    Quantities.count(run.rows),
+                    Quantities.count(run.invTemperature),
+                    milliseconds(run.forwardMs),
+                    milliseconds(run.forwardBackwardMs)));
+      }
     }
     out.append('\n');
   }
