@@ -142,8 +142,8 @@ bsq_bench() {
 }
 
 reference() {
+  build bench
   local problem
-  mkdir -p "$work_folder"
   {
     for problem in "${reference_problems[@]}"; do
       bsq_bench "$problem" --reference --work=forward,forward-backward
@@ -155,7 +155,6 @@ reference() {
       bsq_bench "$problem" --work=forward,forward-backward
     done
   } >"$work_folder/reference.jsonl"
-  build bench
   with_machine runs <"$work_folder/reference.jsonl" >"$work_folder/reference.json"
   mv "$work_folder/reference.json" "$figures"
   draw

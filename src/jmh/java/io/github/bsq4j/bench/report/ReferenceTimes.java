@@ -16,7 +16,7 @@ record ReferenceTimes(Machine machine, List<Run> runs) {
    */
   record Run(
       int codeDim,
-      long rows,
+      int rows,
       double invTemperature,
       Spread encodeMs,
       double encodeGbPerS,
