@@ -114,11 +114,52 @@ int run_out_of_memory() {
   return failed;
 }
 
+// A million rows, forward and backward, in little more memory than their results take. The number
+// of failed calls.
+int run_a_million_rows() {
+  constexpr int64_t kRows = 1000000;
+  constexpr int64_t kWarmUpRows = 4000;  // starts the threads, whose arenas take address space
+  constexpr uint64_t kSpareMegabytes = 64;
+  const bsq_options options = options_for(13);
+  const std::vector<float> x = Random(2).normals<float>(kRows * options.code_dim);
+  std::vector<float> quantized(x.size());
+  std::vector<float> grad_x(x.size());
+  std::vector<int64_t> indices(static_cast<size_t>(kRows));
+  const auto succeed = [&](int64_t rows) {
+    const int64_t row_bytes = rows * options.code_dim * static_cast<int64_t>(sizeof(float));
+    const int64_t index_bytes = rows * static_cast<int64_t>(sizeof(int64_t));
+    bsq_losses losses = empty_losses();
+    const Outcome forward(bsq_host_forward(&options, BSQ_FLOAT32, rows, x.data(), row_bytes,
+                                           quantized.data(), row_bytes, indices.data(), index_bytes,
+                                           &losses));
+    const Outcome backward(bsq_host_backward(&options, BSQ_FLOAT32, rows, x.data(), row_bytes,
+                                             nullptr, 0, 1.0, grad_x.data(), row_bytes));
+    std::printf("%s%s", forward.message.c_str(), backward.message.c_str());
+    return forward.code == BSQ_OK && backward.code == BSQ_OK;
+  };
+  int failed = succeed(kWarmUpRows) ? 0 : 1;
+  limit_address_space(address_space() + kSpareMegabytes * kMegabyte);
+  failed += succeed(kRows) ? 0 : 1;
+  limit_address_space(RLIM_INFINITY);
+  return failed;
+}
+
+constexpr const char* kNoLimit =
+    "the address sanitizer needs terabytes of address space: no RLIMIT_AS under it";
+
 }  // namespace
+
+TEST(a_million_rows_take_little_memory) {
+  if (kAddressSanitizer) {
+    SKIP(kNoLimit);
+  } else {
+    in_child(run_a_million_rows);
+  }
+}
 
 TEST(out_of_memory) {
   if (kAddressSanitizer) {
-    SKIP("the address sanitizer needs terabytes of address space: no RLIMIT_AS under it");
+    SKIP(kNoLimit);
   } else {
     in_child(run_out_of_memory);
   }

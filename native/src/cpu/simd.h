@@ -232,26 +232,28 @@ inline Vector<T> log(Vector<T> x) {
 template <class T>
 class FlushSubnormals {
  public:
-#if defined(__x86_64__)
-  FlushSubnormals() : before_(_mm_getcsr()) {
+  FlushSubnormals() : before_(control()) {
     if constexpr (sizeof(T) == 4) {
-      _mm_setcsr(before_ | kFlushToZero);
+      set_control(before_ | kFlushToZero);
     }
   }
-  ~FlushSubnormals() {
-    if constexpr (sizeof(T) == 4) {
-      _mm_setcsr(before_);
-    }
-  }
+  ~FlushSubnormals() { set_control(before_); }
   FlushSubnormals(const FlushSubnormals&) = delete;
   FlushSubnormals& operator=(const FlushSubnormals&) = delete;
   FlushSubnormals(FlushSubnormals&&) = delete;
   FlushSubnormals& operator=(FlushSubnormals&&) = delete;
 
  private:
+#if defined(__x86_64__)
   static constexpr uint32_t kFlushToZero = 0x8000;  // what is read may still be subnormal
-  uint32_t before_;
+  static uint32_t control() { return _mm_getcsr(); }
+  static void set_control(uint32_t control) { _mm_setcsr(control); }
+#else  // where the processor flushes what is read, too, or takes no longer
+  static constexpr uint32_t kFlushToZero = 0;
+  static uint32_t control() { return 0; }
+  static void set_control(uint32_t /*control*/) {}
 #endif
+  uint32_t before_;
 };
 
 }  // namespace bsq::cpu::BSQ_CPU_ARCHITECTURE
