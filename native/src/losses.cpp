@@ -164,20 +164,24 @@ void backward_with_losses(const Options& options, const T* x, int64_t rows, cons
   const cpu::RowKernels<T>& kernels = cpu::row_kernels<T>();
   const Average<T> average(options, rows);
   average.compute(x, nullptr);
+  // Of the two entropies' weights, 1 and gamma: float32 may not hold gamma, so the larger is left
+  // to double.
+  const double larger = std::max(1.0, std::abs(options.diversity_gamma));
   // The average is no longer needed: its gradient takes its place.
   T* const gradient = average.distribution();
   const CodeSplit<T>& split = average.split();
   parallel_for(split.outer(), kCodebookGrain / split.kInner, [&](int64_t begin, int64_t end) {
     kernels.codebook_gradient(gradient + begin * split.kInner, (end - begin) * split.kInner,
-                              -options.diversity_gamma);
+                              -options.diversity_gamma / larger);
   });
-  const double weight = grad_aux_loss * options.entropy_loss_weight / static_cast<double>(rows);
+  const double weight =
+      grad_aux_loss * options.entropy_loss_weight * larger / static_cast<double>(rows);
   const int64_t stride = cpu::block_stride(std::min(rows, kBlockRows));
   for_each_block(rows, kernels.backward_workspace(split, stride),
                  [&](std::byte* workspace, int64_t begin, int64_t size) {
                    const int64_t element = begin * options.code_dim;
-                   kernels.backward(split, logit_scale(options), weight, x + element, size,
-                                    gradient,
+                   kernels.backward(split, logit_scale(options), weight, 1 / larger, x + element,
+                                    size, gradient,
                                     grad_quantized == nullptr ? nullptr : grad_quantized + element,
                                     workspace, grad_x + element);
                  });

@@ -227,6 +227,46 @@ TEST(logarithms_differ_by_one_ulp) {
   }
 }
 
+// Rows that are nearly certain: one flip is just above the clamp, two are far below it. Beside the
+// probability of the row's own code those of the flips must keep their digits.
+TEST(nearly_certain_rows_in_float32) {
+  constexpr int64_t kDim = 12;
+  constexpr double kLogit = 10.9;
+  bsq_options options = options_for(kDim);
+  options.inverse_temperature = kLogit * kDim / 4;
+  std::vector<float> x;
+  for (int64_t i = 0; i < 100 * kDim; ++i) {
+    x.push_back(i * i % 7 < 3 ? 1.0F : -1.0F);
+  }
+  Forward<float> result;
+  CHECK_OK(forward(options, x, result));
+  const double ratio = std::exp(-kLogit);
+  const double own = std::pow(1 + ratio, -kDim);
+  const double flipped = own * ratio;
+  const double others = 1 - own - kDim * flipped;
+  const double expected =
+      -own * std::log(own) - kDim * flipped * std::log(flipped) + others * kLogMaxCodes;
+  CHECK(flipped > 1e-5 && flipped * ratio < 1e-5);
+  CHECK_NEAR(result.losses.per_sample_entropy, expected, 3e-7);
+}
+
+// float32 does not hold gamma, but it holds the gradient.
+TEST(huge_diversity_gamma_in_float32) {
+  constexpr int64_t kDim = 9;
+  bsq_options options = options_for(kDim);
+  options.inverse_temperature = 3;
+  options.diversity_gamma = 1e50;
+  options.entropy_loss_weight = 1e-50;
+  const std::vector<float> x = Random(77).normals<float>(20 * kDim);
+  std::vector<float> actual;
+  CHECK_OK(backward(options, x, {}, 1.0, actual));
+  std::vector<double> expected;
+  CHECK_OK(backward(options, std::vector<double>(x.begin(), x.end()), {}, 1.0, expected));
+  for (size_t i = 0; i < x.size(); ++i) {
+    CHECK_NEAR(actual[i], expected[i], 1e-6);
+  }
+}
+
 // The gradient is that of the loss, whatever both are.
 TEST(central_differences) {
   constexpr int64_t kRows = 3;

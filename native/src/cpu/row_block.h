@@ -67,6 +67,8 @@ class RowBlock {
         middle_cost(carver.take<T>(split.middle() * stride)),
         inner_ratio(carver.take<T>(stride * kInner)),
         inner_cost(carver.take<T>(stride * kInner)),
+        own_codes(carver.take<double>(stride)),
+        inner_own_codes(carver.take<T>(stride)),
         inner_ratio_sum(carver.take<T>(stride)),
         inner_weighted_cost(carver.take<T>(stride)),
         inner_max_cost(carver.take<T>(stride)) {}
@@ -117,7 +119,10 @@ class RowBlock {
   T* middle_cost;
   T* inner_ratio;  // [stride, kInner]
   T* inner_cost;
-  T* inner_ratio_sum;      // sum over the inner codes of the ratio
+  // The row's own codes: those that cost nothing. There is one, but for bits that are on the fence.
+  double* own_codes;
+  T* inner_own_codes;
+  T* inner_ratio_sum;      // sum over the other inner codes of the ratio
   T* inner_weighted_cost;  // ... of the ratio times the cost
   T* inner_max_cost;
 
@@ -128,6 +133,7 @@ class RowBlock {
 
   // A cost beyond every budget: that of codes that do not exist, and the largest.
   static constexpr T kNever = static_cast<T>(1e30);
+  static constexpr double kNothing = 1e-30;
 
   void load_rows(const T* x, int64_t rows) {
     for (int64_t d = 0; d < split.dim; ++d) {
@@ -182,6 +188,8 @@ class RowBlock {
   void find_flips(int64_t r, double logit_scale) {
     Vector<double> outer_sum = splat(1.0);  // of the ratios of all codes: the product of 1 + ratio
     Vector<double> inner_sum = splat(1.0);
+    Vector<double> outer_own = splat(1.0);
+    Vector<double> inner_own = splat(1.0);
     Vector<double> inner_mean_cost{};
     Vector<double> inner_costs{};
     for (int64_t d = 0; d < split.dim; ++d) {
@@ -189,18 +197,22 @@ class RowBlock {
       const Vector<double> t = load(unit + d * stride + r) * logit_scale;
       const Integers<double> one = t > 0;
       const Vector<double> magnitude = t < 0 ? -t : t;
-      // Beyond every budget is beyond; and 0 * cost stays 0.
-      const Vector<double> cost = magnitude < kNever ? magnitude : splat<double>(kNever);
+      // Beyond every budget is beyond, and 0 * cost stays 0; what is next to nothing is nothing.
+      const Vector<double> finite = magnitude < kNever ? magnitude : splat<double>(kNever);
+      const Vector<double> cost = finite < kNothing ? splat(0.0) : finite;
       const Vector<double> ratio = exp_negative<double, kExpTerms>(cost);
       store_converted(one ? splat(1.0) : ratio, ratio1 + at);
       store_converted(one ? ratio : splat(1.0), ratio0 + at);
       store_converted(one ? splat(0.0) : cost, cost1 + at);
       store_converted(one ? cost : splat(0.0), cost0 + at);
       const Vector<double> both = 1 + ratio;
+      const Vector<double> own = cost > 0 ? splat(1.0) : splat(2.0);
       if (d < split.outer_bits) {
         outer_sum *= both;
+        outer_own *= own;
       } else {
         inner_sum *= both;
+        inner_own *= own;
         inner_mean_cost += cost * ratio / both;
         inner_costs += cost;
       }
@@ -210,7 +222,9 @@ class RowBlock {
     store<double>(log_of_largest, log_largest + r);
     store<double>(1 / sum, largest + r);
     store_converted(log_of_largest - kLogEpsilon, budget + r);
-    store_converted(inner_sum, inner_ratio_sum + r);
+    store<double>(outer_own * inner_own, own_codes + r);
+    store_converted(inner_own, inner_own_codes + r);
+    store_converted(inner_sum - inner_own, inner_ratio_sum + r);
     store_converted(inner_sum * inner_mean_cost, inner_weighted_cost + r);
     store_converted(inner_costs, inner_max_cost + r);
   }

@@ -3,7 +3,8 @@
 // Because probabilities add up to 1, a row's entropy is -S1 - log e * (1 - S0), where S0 sums p and
 // S1 sums p log p over the codes with p >= e: those whose cost is within the row's budget. Of an
 // outer code, none of the inner codes may be within it, or all, for which the sums are known, or
-// some, which are then looked at one by one.
+// some, which are then looked at one by one. The row's own code counts apart: beside its 1 the
+// small ratios of a row that is nearly certain would lose their digits, and 1 - S0 all of its.
 #pragma once
 
 #include <algorithm>
@@ -43,7 +44,9 @@ class RowEntropies {
     for (int64_t r = 0; r < rows; ++r) {
       const double log_largest = block_.log_largest[r];
       const double largest = block_.largest[r];
-      const double above = largest * ratios_[r];
+      // If the own code is below the clamp, all are.
+      const double own_codes = block_.budget[r] < 0 ? 0 : block_.own_codes[r];
+      const double above = largest * own_codes + largest * ratios_[r];
       const double costs = largest * costs_[r];
       entropies[r] = costs - log_largest * above - kLogEpsilon * (1 - above);
     }
@@ -80,13 +83,36 @@ class RowEntropies {
   // Of the rows from r on, which fill a vector, those all of whose inner codes are within it.
   void add_all_inner_codes(int64_t r, Vector<T> ratio, Vector<T> cost) {
     const Integers<T> all = cost + load(block_.inner_max_cost + r) <= load(block_.budget + r);
-    const auto inner = load(block_.inner_ratio_sum + r);
+    const Vector<T> own = cost > 0 ? load(block_.inner_own_codes + r) : splat<T>(0);
+    const Vector<T> inner = load(block_.inner_ratio_sum + r) + own;
     const Vector<T> inner_costs = load(block_.inner_weighted_cost + r) + cost * inner;
     store<T>(load(ratios_ + r) + (all ? ratio * inner : splat<T>(0)), ratios_ + r);
     store<T>(load(costs_ + r) + (all ? ratio * inner_costs : splat<T>(0)), costs_ + r);
   }
 
-  // Of some outer codes of a row, the inner codes within the budget.
+  // Sums over the inner codes within the budget, in lanes.
+  struct Sums {
+    Vector<T> ratios;
+    Vector<T> costs;
+  };
+
+  template <bool kWithoutOwn>
+  static Sums sums_within(const T* inner_ratios, const T* inner_costs, T budget) {
+    Vector<T> ratios[2] = {};  // so that no addition waits for the last
+    Vector<T> costs[2] = {};
+    for (int64_t i = 0; i < kInner / kWidth; ++i) {
+      const auto cost = load(inner_costs + i * kWidth);
+      Vector<T> ratio = cost <= budget ? load(inner_ratios + i * kWidth) : splat<T>(0);
+      if constexpr (kWithoutOwn) {
+        ratio = cost > 0 ? ratio : splat<T>(0);
+      }
+      ratios[i % 2] += ratio;
+      costs[i % 2] += ratio * cost;
+    }
+    return {ratios[0] + ratios[1], costs[0] + costs[1]};
+  }
+
+  // Of some outer codes of a row, the inner codes within the budget, without the row's own.
   void add_inner_codes(int64_t r, uint64_t outer_codes) {
     const T* const inner_ratios = block_.inner_ratio + r * kInner;
     const T* const inner_costs = block_.inner_cost + r * kInner;
@@ -97,25 +123,18 @@ class RowEntropies {
       const int64_t place = __builtin_ctzll(outer_codes) * block_.stride + r;
       const T outer_ratio = group_ratios_[place];
       const T outer_cost = group_costs_[place];
-      const T rest = budget - outer_cost;
-      Vector<T> ratios[2] = {};  // so that no addition waits for the last
-      Vector<T> costs[2] = {};
-      for (int64_t i = 0; i < kInner / kWidth; ++i) {
-        const auto cost = load(inner_costs + i * kWidth);
-        const Vector<T> ratio = cost <= rest ? load(inner_ratios + i * kWidth) : splat<T>(0);
-        ratios[i % 2] += ratio;
-        costs[i % 2] += ratio * cost;
-      }
-      const Vector<T> ratio = ratios[0] + ratios[1];
-      all_ratios += outer_ratio * ratio;
-      all_costs += outer_ratio * (costs[0] + costs[1] + outer_cost * ratio);
+      const Sums sums = outer_cost > 0
+                            ? sums_within<false>(inner_ratios, inner_costs, budget - outer_cost)
+                            : sums_within<true>(inner_ratios, inner_costs, budget);
+      all_ratios += outer_ratio * sums.ratios;
+      all_costs += outer_ratio * (sums.costs + outer_cost * sums.ratios);
     }
     ratios_[r] += sum(all_ratios);
     costs_[r] += sum(all_costs);
   }
 
   const RowBlock<T>& block_;
-  T* ratios_;        // sum of p / (largest p) over the codes with p >= e
+  T* ratios_;        // sum of p / (largest p) over the codes with p >= e but for the own
   T* costs_;         // the same, times -log(p / (largest p))
   T* group_ratios_;  // [kGroup, stride]: of a group of outer codes
   T* group_costs_;

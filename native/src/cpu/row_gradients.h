@@ -29,8 +29,8 @@ class RowGradients {
         group_ratios_(carver.take<T>(kGroup * block.stride)),
         group_costs_(carver.take<T>(kGroup * block.stride)) {}
 
-  // The sums of g p, with g = d(entropy)/dp + codebook_gradient.
-  void add_up(int64_t rows, const T* codebook_gradient) {
+  // The sums of g p, with g = sample_weight * d(entropy)/dp + codebook_gradient.
+  void add_up(int64_t rows, T sample_weight, const T* codebook_gradient) {
     clear();
     for (int64_t begin = 0; begin < block_.split.outer(); begin += kGroup) {
       const int64_t end = std::min(begin + kGroup, block_.split.outer());
@@ -38,9 +38,10 @@ class RowGradients {
       find_outer_codes(begin, end, outer_of_row);
       for (int64_t r = 0; r < rows; ++r) {
         if (block_.split.outer_bits < kWidth) {
-          add_outer_codes<1>(r, begin, outer_of_row[r], codebook_gradient);
+          add_outer_codes<1>(r, begin, outer_of_row[r], sample_weight, codebook_gradient);
         } else {
-          add_outer_codes<kOuterVectors>(r, begin, outer_of_row[r], codebook_gradient);
+          add_outer_codes<kOuterVectors>(r, begin, outer_of_row[r], sample_weight,
+                                         codebook_gradient);
         }
       }
     }
@@ -50,8 +51,8 @@ class RowGradients {
     }
   }
 
-  // grad_x[rows, dim] of weight * (the rows' entropies + <codebook_gradient, p>), and straight
-  // through of grad_quantized, which may be NULL.
+  // grad_x[rows, dim] of weight times what the sums are of, and straight through of
+  // grad_quantized, which may be NULL.
   void finish(int64_t rows, double logit_scale, double weight, const T* grad_quantized, T* grad_x) {
     for (int64_t r = 0; r < block_.stride; r += Simd<double>::kWidth) {
       to_rows(r, rows, logit_scale, weight, grad_quantized);
@@ -105,7 +106,8 @@ class RowGradients {
   // Adds g p of a row's outer codes to the sums by inner codes, and the sums over the inner codes
   // to those by outer bits; all relative to the row's largest p.
   template <int64_t kVectors>
-  void add_outer_codes(int64_t r, int64_t begin, uint64_t outer_codes, const T* codebook_gradient) {
+  void add_outer_codes(int64_t r, int64_t begin, uint64_t outer_codes, T sample_weight,
+                       const T* codebook_gradient) {
     const T* const inner_ratio = block_.inner_ratio + r * kInner;
     const T* const inner_cost = block_.inner_cost + r * kInner;
     T* const inner_sums = inner_sums_ + r * kInner;
@@ -135,11 +137,12 @@ class RowGradients {
             sums[i] += g * ratio;
           }
         } else {  // the row's entropy: g = log e - 1 - log p where p >= e
-          const T offset = own_code + cost;
+          const T offset = sample_weight * (own_code + cost);
           const T inner_budget = budget - cost;
           for (int64_t i = 0; i < kRegisterSums; ++i) {
             const auto inner = load(inner_cost + first + i * kWidth);
-            const Vector<T> own = inner <= inner_budget ? inner + offset : splat<T>(0);
+            const Vector<T> own =
+                inner <= inner_budget ? inner * sample_weight + offset : splat<T>(0);
             const Vector<T> g = load(gradient + i * kWidth) + own;
             totals[i % 2] += g * load(inner_ratio + first + i * kWidth);
             sums[i] += g * ratio;

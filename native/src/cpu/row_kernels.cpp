@@ -80,16 +80,16 @@ int64_t backward_workspace(const CodeSplit<T>& split, int64_t stride) {
 }
 
 template <class T>
-void backward(const CodeSplit<T>& split, double logit_scale, double weight, const T* x,
-              int64_t rows, const T* codebook_gradient, const T* grad_quantized, void* workspace,
-              T* grad_x) {
+void backward(const CodeSplit<T>& split, double logit_scale, double weight, double sample_weight,
+              const T* x, int64_t rows, const T* codebook_gradient, const T* grad_quantized,
+              void* workspace, T* grad_x) {
   Carver carver(workspace);
   RowBlock<T> block(split, block_stride(rows), carver);
   RowGradients<T> gradients(block, carver);
   {
     const FlushSubnormals<T> flush;
     block.prepare(x, rows, logit_scale);
-    gradients.add_up(rows, codebook_gradient);
+    gradients.add_up(rows, static_cast<T>(sample_weight), codebook_gradient);
   }
   gradients.finish(rows, logit_scale, weight, grad_quantized, grad_x);
 }

@@ -49,11 +49,11 @@ struct RowKernels {
   // The bytes of a workspace for backward.
   int64_t (*backward_workspace)(const CodeSplit<T>& split, int64_t stride);
 
-  // grad_x[rows, dim] of weight * (the rows' entropies + <codebook_gradient, p>), and straight
-  // through of grad_quantized, which may be NULL.
-  void (*backward)(const CodeSplit<T>& split, double logit_scale, double weight, const T* x,
-                   int64_t rows, const T* codebook_gradient, const T* grad_quantized,
-                   void* workspace, T* grad_x);
+  // grad_x[rows, dim] of weight * (sample_weight * the rows' entropies + <codebook_gradient, p>),
+  // and straight through of grad_quantized, which may be NULL. A sample_weight of at most 1.
+  void (*backward)(const CodeSplit<T>& split, double logit_scale, double weight,
+                   double sample_weight, const T* x, int64_t rows, const T* codebook_gradient,
+                   const T* grad_quantized, void* workspace, T* grad_x);
 
   // sum_c -q log max(q, e) over a part of the average distribution, a multiple of kInner.
   double (*codebook_entropy)(const T* average, int64_t size);
