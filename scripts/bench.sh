@@ -19,6 +19,7 @@ all_peers=(bsq4j plain-java pytorch bytedeco djl)
 work_folder=$root/target/bench
 figures=$root/docs/figures
 threads=${BSQ4J_BENCH_THREADS:-$(nproc)}
+[[ $threads =~ ^[1-9][0-9]*$ ]] || die "BSQ4J_BENCH_THREADS is $threads; expected a number above 0."
 # A peer that wants more than half of the memory has not enough, rather than all of the machine.
 memory_kib=$(($(sed -nE 's/^MemTotal: *([0-9]+) kB/\1/p' /proc/meminfo) / 2))
 
@@ -96,7 +97,7 @@ check() {
   local peer profiles=bench
   (($# > 0)) || die "no peer named. There are ${all_peers[*]}."
   for peer in "$@"; do
-    [[ " ${all_peers[*]} " == *" $peer "* ]] || die "no peer $peer. There are ${all_peers[*]}."
+    printf '%s\n' "${all_peers[@]}" | grep -qxF -- "$peer" || die "no peer $peer. There are ${all_peers[*]}."
   done
   needs_natives "$@" && profiles=bench,peers
   build "$profiles"
@@ -201,6 +202,9 @@ case $command in
     run_java org.openjdk.jmh.Main "$@" # its JVMs get the same options
     ;;
   check) check "$@" ;;
+  reference | peers | draw)
+    (($# == 0)) || die "$command takes no arguments, but there is $1." # it would replace results
+    ;;&
   reference) reference ;;
   peers) peers ;;
   draw)

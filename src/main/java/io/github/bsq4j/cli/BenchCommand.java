@@ -151,6 +151,14 @@ final class BenchCommand implements Callable<Integer> {
       throw new InputException(
           "--seconds is " + seconds + "; expected a number above 0, to " + MAX_SECONDS);
     }
+    if (!works.isEmpty() && !works.equals(EnumSet.of(Work.ENCODE)) && !withLosses) {
+      throw new InputException(
+          "--code-dim is "
+              + codeDim
+              + "; the losses need memory for 2^code_dim numbers: expected at most "
+              + QuantizerOptions.MAX_LOSS_CODE_DIM
+              + " with --work forward or forward-backward");
+    }
     if (withReference && wanted.equals(EnumSet.of(Work.ENCODE))) {
       throw new InputException(
           "--work is encode, which the reference does not do by itself: expected forward or"

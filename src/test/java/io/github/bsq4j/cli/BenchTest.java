@@ -173,6 +173,8 @@ class BenchTest {
     Cli.run("bench", "--seconds=0").assertRefused("--seconds is 0.0; expected a number above 0");
     Cli.run("bench", "--seconds=NaN").assertRefused("--seconds is NaN");
     bench("--work=encode", "--reference").assertRefused("--work is encode", "forward");
+    Cli.run("bench", "--code-dim=25", "--work=encode,forward")
+        .assertRefused("--code-dim is 25", "at most 24 with --work forward");
     bench("--work=decode").assertMisused("--work", "encode, forward, forward-backward");
     bench("--rows=many").assertMisused("--rows", "many");
     bench("--threads").assertMisused("--threads");
