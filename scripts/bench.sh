@@ -105,6 +105,7 @@ check() {
   for peer in "$@"; do
     [[ $peer == bsq4j ]] || measure "$peer" 9 200 0.05
   done
+  say "the same indices, loss and gradient: $*"
 }
 
 # at CODE_DIM ROWS: all peers.
