@@ -57,14 +57,13 @@ class AllocationTest {
         decode: 0
         bitsToCodes: 0
         backward without losses: 0
-        forward: %d
-        """
-            .formatted(CALLS * LOSSES_BYTES),
+        forward: 0
+        """,
         child.out(),
         child.err());
   }
 
-  /** Prints the bytes that a round of calls allocates. */
+  /** Prints the bytes that a round of calls allocates beyond what they return. */
   static final class Calls {
     private Calls() {}
 
@@ -105,8 +104,10 @@ class AllocationTest {
       print(name, call, 0);
     }
 
-    private static void print(String name, Runnable call, long expected) throws Throwable {
-      System.out.println(name + ": " + allocatedBy(call, CALLS * expected));
+    private static void print(String name, Runnable call, long returned) throws Throwable {
+      // The compiler may find out that nobody uses what is returned, and not make it.
+      long more = Math.max(0, allocatedBy(call, CALLS * returned) - CALLS * returned);
+      System.out.println(name + ": " + more);
     }
   }
 
