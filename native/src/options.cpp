@@ -19,6 +19,46 @@ void check_finite(double value, const char* name) {
   }
 }
 
+void check_range(int64_t value, const char* name, int64_t first, int64_t last) {
+  if (value < first || value > last) {
+    fail(Code::kInvalidArgument, name, " is ", value, ", expected ", first, " to ", last);
+  }
+}
+
+// One of two constants, 0 and 1. Returns whether it is the second.
+bool checked_choice(int32_t value, const char* name, const char* zero, const char* one) {
+  if (value != 0 && value != 1) {
+    fail(Code::kInvalidArgument, name, " is ", value, ", expected ", zero, " (0) or ", one, " (1)");
+  }
+  return value == 1;
+}
+
+int64_t checked_group_size(const bsq_options& options) {
+  const int64_t dim = options.code_dim;
+  if (options.group_size == 0) {
+    if (dim > kMaxGroupSize) {
+      fail(Code::kInvalidArgument, "code_dim is ", dim, ", but an index has at most ",
+           kMaxGroupSize, " bits: set group_size, for an index of each group");
+    }
+    return dim;
+  }
+  check_range(options.group_size, "group_size", 1, kMaxGroupSize);
+  if (dim % options.group_size != 0) {
+    fail(Code::kInvalidArgument, "group_size is ", options.group_size,
+         ", which does not divide code_dim ", dim);
+  }
+  return options.group_size;
+}
+
+// log(1 + exp(x)).
+double softplus(double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }
+
+// The entropy loss before it is made positive.
+double entropy_difference(const Options& options, const LossTerms& terms) {
+  return options.sample_entropy_weight * terms.per_sample_entropy -
+         options.diversity_gamma * terms.codebook_entropy;
+}
+
 }  // namespace
 
 uint64_t checked_struct_size(const void* pointer, const char* name, uint64_t known_size) {
@@ -46,49 +86,126 @@ Options Options::from(const bsq_options* options) {
          " bytes and sets an option beyond the first ", sizeof(bsq_options),
          " bytes, which this version of libbsq does not know");
   }
-  if (options->code_dim < 1 || options->code_dim > kMaxCodeDim) {
-    fail(Code::kInvalidArgument, "code_dim is ", options->code_dim, ", expected 1 to ",
-         kMaxCodeDim);
-  }
-  check_finite(options->entropy_loss_weight, "entropy_loss_weight");
-  check_finite(options->diversity_gamma, "diversity_gamma");
+  check_range(options->code_dim, "code_dim", 1, kMaxCodeDim);
+  check_range(options->codebooks, "codebooks", 1, kMaxCodebooks);
   // The upper bound keeps every logit finite in float32.
   if (!(options->inverse_temperature >= 0 && options->inverse_temperature <= 1e30)) {
     fail(Code::kInvalidArgument, "inverse_temperature is ", options->inverse_temperature,
          ", expected 0 to 1e30");
   }
-  if (options->non_finite != BSQ_NON_FINITE_REFUSE &&
-      options->non_finite != BSQ_NON_FINITE_PROPAGATE) {
-    fail(Code::kInvalidArgument, "non_finite is ", options->non_finite,
-         ", expected BSQ_NON_FINITE_REFUSE (", BSQ_NON_FINITE_REFUSE,
-         ") or BSQ_NON_FINITE_PROPAGATE (", BSQ_NON_FINITE_PROPAGATE, ")");
+  // The lower bound is a normal number in float32.
+  if (!(options->entropy_epsilon >= 1e-30 && options->entropy_epsilon <= 0.1)) {
+    fail(Code::kInvalidArgument, "entropy_epsilon is ", options->entropy_epsilon,
+         ", expected 1e-30 to 0.1");
   }
+  if (!(options->entropy_fraction > 0 && options->entropy_fraction <= 1)) {
+    fail(Code::kInvalidArgument, "entropy_fraction is ", options->entropy_fraction,
+         ", expected above 0, up to 1");
+  }
+  check_finite(options->entropy_loss_weight, "entropy_loss_weight");
+  check_finite(options->sample_entropy_weight, "sample_entropy_weight");
+  check_finite(options->diversity_gamma, "diversity_gamma");
+  check_finite(options->positive_offset, "positive_offset");
+  check_finite(options->commitment_weight, "commitment_weight");
+  check_finite(options->straight_through_scale, "straight_through_scale");
   if (options->implementation < BSQ_IMPLEMENTATION_AUTOMATIC ||
       options->implementation > BSQ_IMPLEMENTATION_OPERATORS) {
     fail(Code::kInvalidArgument, "implementation is ", options->implementation,
          ", expected BSQ_IMPLEMENTATION_AUTOMATIC (", BSQ_IMPLEMENTATION_AUTOMATIC,
          ") to BSQ_IMPLEMENTATION_OPERATORS (", BSQ_IMPLEMENTATION_OPERATORS, ")");
   }
-  return {options->code_dim,
-          options->entropy_loss_weight,
-          options->diversity_gamma,
-          options->inverse_temperature,
-          options->non_finite == BSQ_NON_FINITE_PROPAGATE,
-          static_cast<Implementation>(options->implementation)};
+  Options result{};
+  result.code_dim = options->code_dim;
+  result.codebooks = options->codebooks;
+  result.group_size = checked_group_size(*options);
+  result.inverse_temperature = options->inverse_temperature;
+  result.analytical = checked_choice(options->entropy_form, "entropy_form", "BSQ_ENTROPY_EXACT",
+                                     "BSQ_ENTROPY_ANALYTICAL");
+  result.entropy_floor = {
+      checked_choice(options->entropy_floor, "entropy_floor", "BSQ_FLOOR_CLAMP", "BSQ_FLOOR_ADD"),
+      options->entropy_epsilon};
+  result.entropy_loss_weight = options->entropy_loss_weight;
+  result.sample_entropy_weight = options->sample_entropy_weight;
+  result.diversity_gamma = options->diversity_gamma;
+  result.divides_by_inverse_temperature =
+      checked_choice(options->entropy_scale, "entropy_scale", "BSQ_ENTROPY_SCALE_ONE",
+                     "BSQ_ENTROPY_SCALE_TEMPERATURE");
+  result.softplus =
+      checked_choice(options->positive, "positive", "BSQ_POSITIVE_NONE", "BSQ_POSITIVE_SOFTPLUS");
+  result.positive_offset = options->positive_offset;
+  result.entropy_fraction = options->entropy_fraction;
+  result.entropy_seed = options->entropy_seed;
+  result.commitment_of_components = checked_choice(
+      options->commitment, "commitment", "BSQ_COMMITMENT_SQUARED_NORM", "BSQ_COMMITMENT_SQUARE");
+  result.commitment_weight = options->commitment_weight;
+  result.straight_through_scale = options->straight_through_scale;
+  result.channel_first = checked_choice(options->channel_first, "channel_first", "no", "yes");
+  result.propagate_non_finite = checked_choice(options->non_finite, "non_finite",
+                                               "BSQ_NON_FINITE_REFUSE", "BSQ_NON_FINITE_PROPAGATE");
+  result.implementation = static_cast<Implementation>(options->implementation);
+  if (!std::isfinite(result.entropy_weight())) {
+    fail(Code::kInvalidArgument, "entropy_loss_weight is ", options->entropy_loss_weight,
+         " and divided by inverse_temperature, which is ", options->inverse_temperature,
+         " (BSQ_ENTROPY_SCALE_TEMPERATURE), expected a finite quotient");
+  }
+  return result;
 }
 
 void Options::require_losses() const {
-  if (code_dim > kMaxLossCodeDim) {
+  if (analytical) {
+    return;
+  }
+  if (groups() == 1 && group_size > kMaxLossCodeDim) {
     fail(Code::kUnsupported, "code_dim is ", code_dim,
          ": the codebook entropy needs memory for 2^code_dim numbers and is computed up to ",
-         "code_dim ", kMaxLossCodeDim, "; for larger codes use encode and decode");
+         "code_dim ", kMaxLossCodeDim,
+         "; for larger codes use encode and decode, or another formula: groups, or analytical "
+         "entropies");
+  }
+  if (groups() > 1 && group_size > kMaxLossGroupSize) {
+    fail(Code::kUnsupported, "group_size is ", group_size,
+         ": the codebook entropy needs memory for 2^group_size numbers for each group and is "
+         "computed up to group_size ",
+         kMaxLossGroupSize);
   }
 }
 
-Losses::Losses(const Options& options, double sample, double codebook)
-    : aux_loss(options.entropy_loss_weight * (sample - options.diversity_gamma * codebook)),
-      per_sample_entropy(sample),
-      codebook_entropy(codebook) {}
+double Options::logit_scale() const {
+  return 4 * inverse_temperature / std::sqrt(static_cast<double>(code_dim));
+}
+
+double Options::code_scale() const { return 1 / std::sqrt(static_cast<double>(code_dim)); }
+
+double Options::entropy_weight() const {
+  return divides_by_inverse_temperature ? entropy_loss_weight / inverse_temperature
+                                        : entropy_loss_weight;
+}
+
+double Options::commitment_scale() const {
+  return commitment_of_components ? 1 / static_cast<double>(code_dim) : 1.0;
+}
+
+Losses::Losses(const Options& options, const LossTerms& loss_terms)
+    : terms(loss_terms), entropy_loss(entropy_difference(options, loss_terms)) {
+  if (loss_terms.rows == 0) {
+    entropy_loss = 0;
+    return;
+  }
+  if (options.softplus) {
+    entropy_loss = softplus(entropy_loss + options.positive_offset);
+  }
+  aux_loss = options.entropy_weight() * entropy_loss;
+  if (options.commits()) {
+    aux_loss += options.commitment_weight * loss_terms.commitment;
+  }
+}
+
+double entropy_loss_slope(const Options& options, const LossTerms& terms) {
+  if (!options.softplus) {
+    return 1;
+  }
+  return 1 / (1 + std::exp(-(entropy_difference(options, terms) + options.positive_offset)));
+}
 
 Buffer checked_losses(bsq_losses* losses) {
   if (losses == nullptr) {
@@ -102,8 +219,12 @@ void store_losses(const Losses& from, bsq_losses* to, uint64_t struct_size) {
   std::memset(to, 0, struct_size);
   to->struct_size = struct_size;
   to->aux_loss = from.aux_loss;
-  to->per_sample_entropy = from.per_sample_entropy;
-  to->codebook_entropy = from.codebook_entropy;
+  to->per_sample_entropy = from.terms.per_sample_entropy;
+  to->codebook_entropy = from.terms.codebook_entropy;
+  to->entropy_loss = from.entropy_loss;
+  to->commitment = from.terms.commitment;
+  to->rows = from.terms.rows;
+  to->entropy_rows = from.terms.entropy_rows;
 }
 
 }  // namespace bsq

@@ -8,10 +8,15 @@
 
 namespace bsq {
 
-inline constexpr int64_t kMaxCodeDim = 63;
+inline constexpr int64_t kMaxCodeDim = 1024;
+inline constexpr int64_t kMaxCodebooks = 1024;
+// The bits of an index that is not negative.
+inline constexpr int64_t kMaxGroupSize = 63;
 // The codebook entropy needs the average distribution over all 2^D codes: 128 MB at D = 24, and
 // twice that where the rows go through in more than one chunk.
 inline constexpr int64_t kMaxLossCodeDim = 24;
+// With several groups, there is one for each.
+inline constexpr int64_t kMaxLossGroupSize = 16;
 
 enum class Implementation : int32_t {
   kAutomatic = BSQ_IMPLEMENTATION_AUTOMATIC,
@@ -19,30 +24,89 @@ enum class Implementation : int32_t {
   kOperators = BSQ_IMPLEMENTATION_OPERATORS,
 };
 
-struct Options {
-  int64_t code_dim;
-  double entropy_loss_weight;
-  double diversity_gamma;
-  double inverse_temperature;
-  bool propagate_non_finite;
-  Implementation implementation;
+// What keeps the logarithm of a probability from 0.
+struct EntropyFloor {
+  bool adds;  // log(p + epsilon) rather than log max(p, epsilon)
+  double epsilon;
+};
 
+struct Options {
   // Reads and validates; throws Error.
   static Options from(const bsq_options* options);
 
-  // Throws Error where code_dim is too large for the losses.
+  // Throws Error where the losses need too much memory.
   void require_losses() const;
+
+  // Components of a row.
+  [[nodiscard]] int64_t row_length() const { return codebooks * code_dim; }
+  [[nodiscard]] int64_t groups() const { return code_dim / group_size; }
+  // Indices of a row.
+  [[nodiscard]] int64_t row_indices() const { return codebooks * groups(); }
+
+  // Bits of each distribution that the entropies are of.
+  [[nodiscard]] int64_t entropy_bits() const { return analytical ? 1 : group_size; }
+  // Such distributions of a code, and of a row.
+  [[nodiscard]] int64_t code_distributions() const { return code_dim / entropy_bits(); }
+  [[nodiscard]] int64_t row_distributions() const { return codebooks * code_distributions(); }
+  // The doubles of loss sums: see bsq.h.
+  [[nodiscard]] int64_t loss_sums_size() const {
+    return kLossSumsHeader + (row_distributions() << entropy_bits());
+  }
+  static constexpr int64_t kLossSumsHeader = 4;
+
+  // t_d = logit_scale() * u_d is the logit of bit d.
+  [[nodiscard]] double logit_scale() const;
+  // +-1/sqrt(code_dim): the components of quantized.
+  [[nodiscard]] double code_scale() const;
+  // The weight of the entropy loss within the aux loss.
+  [[nodiscard]] double entropy_weight() const;
+  // The factor of the mean of |u - q|^2 that makes it the commitment.
+  [[nodiscard]] double commitment_scale() const;
+  [[nodiscard]] bool commits() const { return commitment_weight != 0; }
+
+  int64_t code_dim;
+  int64_t codebooks;
+  int64_t group_size;  // never 0
+  double inverse_temperature;
+  bool analytical;
+  EntropyFloor entropy_floor;
+  double entropy_loss_weight;
+  double sample_entropy_weight;
+  double diversity_gamma;
+  bool divides_by_inverse_temperature;  // the entropy loss
+  bool softplus;
+  double positive_offset;
+  double entropy_fraction;
+  int64_t entropy_seed;
+  bool commitment_of_components;  // the mean over components rather than codes
+  double commitment_weight;
+  double straight_through_scale;
+  bool channel_first;
+  bool propagate_non_finite;
+  Implementation implementation;
+};
+
+// What the losses are made of.
+struct LossTerms {
+  double per_sample_entropy = 0;
+  double codebook_entropy = 0;
+  double commitment = 0;
+  int64_t rows = 0;
+  int64_t entropy_rows = 0;
 };
 
 struct Losses {
   Losses() = default;
-  // With the weighted sum of the two.
-  Losses(const Options& options, double sample, double codebook);
+  Losses(const Options& options, const LossTerms& loss_terms);
 
+  LossTerms terms;
+  double entropy_loss = 0;
   double aux_loss = 0;
-  double per_sample_entropy = 0;
-  double codebook_entropy = 0;
 };
+
+// d(entropy loss)/d(sample_entropy_weight * per_sample_entropy - diversity_gamma *
+// codebook_entropy): 1 unless it is made positive.
+[[nodiscard]] double entropy_loss_slope(const Options& options, const LossTerms& terms);
 
 // Checks the struct_size of a struct of this name that has known_size bytes in this version, and
 // returns it. Throws Error where it cannot be right, or the pointer is NULL or not aligned.

@@ -4,17 +4,28 @@
  * This header is the specification of libbsq. It is plain C11 and needs nothing but <stdint.h>.
  *
  * The quantizer
- *   A row x of code_dim = D components is normalised, u = x / max(|x|, 1e-12), and quantized to the
- *   corner of the hypercube {-1/sqrt(D), +1/sqrt(D)}^D that shares its signs. Component d gives the
- *   bit x_d > 0 (so 0, -0.0 give 0), and the bits, component 0 as the most significant, give the
- *   index, an int64 in [0, 2^D). The losses compare u softly with all 2^D codes c,
- *   p(c|u) = softmax_c(2 * inverse_temperature * u.c), with the natural logarithm and e = 1e-5:
- *     per_sample_entropy = mean over rows of sum_c -p(c|u) log max(p(c|u), e)
- *     codebook_entropy   = sum_c -q(c) log max(q(c), e),   q(c) = mean over rows of p(c|u)
- *     aux_loss = entropy_loss_weight * (per_sample_entropy - diversity_gamma * codebook_entropy)
- *   as speechbrain.lobes.models.bsq.BinarySphericalQuantizer (Luca Della Libera, 2025) defines
- *   them. They are computed exactly, without the codebook and without anything of rows * 2^D
- *   elements.
+ *   A row holds the components of `codebooks` = K codes, code_dim = D for each. A code's components
+ *   x are normalised, u = x / max(|x|, 1e-12), and quantized to the corner q of the hypercube
+ *   {-1/sqrt(D), +1/sqrt(D)}^D that shares their signs. Component d gives the bit x_d > 0 (so 0,
+ *   -0.0 give 0). Each group_size = g consecutive bits, the first as the most significant, make up
+ *   an index, an int64 in [0, 2^g): there are K * G indices in a row, G = D / g. Where nothing else
+ *   is asked for, K = 1 and g = D, and a row has one index.
+ *
+ *   The losses compare each group's components u_g softly with all 2^g corners c of theirs,
+ *   p(c|u) = softmax_c(2 * inverse_temperature * u_g.c). They are made of three terms; H is the
+ *   entropy with the natural logarithm and the floor e of the options, and all means are over the
+ *   rows that count (see mask) and, where there are several, over the codebooks:
+ *     per_sample_entropy = mean of sum over the groups of H(p(.|u))
+ *     codebook_entropy   = mean over the codebooks of sum over the groups of H(mean of p(.|u))
+ *     commitment         = mean of |u - q|^2
+ *     H(p) = sum_c -p(c) log max(p(c), e)  or  sum_c -p(c) log(p(c) + e)
+ *     entropy_loss = sample_entropy_weight * per_sample_entropy
+ *                    - diversity_gamma * codebook_entropy
+ *     aux_loss     = entropy_loss_weight * entropy_loss + commitment_weight * commitment
+ *   With the default options that is what speechbrain.lobes.models.bsq.BinarySphericalQuantizer
+ *   (Luca Della Libera, 2025) defines; with others it is BSQ-ViT's quantizer (Zhao, Xiong,
+ *   Kraehenbuehl, arXiv:2406.07548) and lucidrains' LFQ with spherical = True. All is computed
+ *   exactly, without a codebook and without anything of rows * 2^g elements.
  *
  * Calls
  *   Every function that can fail returns a bsq_status that the caller owns: NULL on success, else a
@@ -52,7 +63,7 @@ extern "C" {
  * BSQ_ABI_VERSION changes with every change of this header that a compiled caller could notice.
  * A caller must compare it with bsq_abi_version() before any other call.
  */
-#define BSQ_ABI_VERSION 2
+#define BSQ_ABI_VERSION 3
 
 BSQ_API int32_t bsq_abi_version(void);
 
@@ -127,72 +138,161 @@ BSQ_API const char* bsq_device_implementation(int32_t device_type);
 #define BSQ_IMPLEMENTATION_KERNELS 1   /* this library's own code; fails where there is none */
 #define BSQ_IMPLEMENTATION_OPERATORS 2 /* LibTorch's operators, on any device; tensors only */
 
+/* Which distributions the entropies are of. */
+#define BSQ_ENTROPY_EXACT 0      /* each group's, over its 2^group_size codes */
+#define BSQ_ENTROPY_ANALYTICAL 1 /* each bit's, as if every group were one bit: any group_size */
+
+/* What keeps the logarithm of a probability p from 0. */
+#define BSQ_FLOOR_CLAMP 0 /* log max(p, e) */
+#define BSQ_FLOOR_ADD 1   /* log(p + e) */
+
+/* By what the entropy loss is multiplied beside its weight. */
+#define BSQ_ENTROPY_SCALE_ONE 0
+#define BSQ_ENTROPY_SCALE_TEMPERATURE 1 /* 1 / inverse_temperature, as BSQ-ViT does */
+
+/* Whether the entropy loss is made positive. */
+#define BSQ_POSITIVE_NONE 0
+#define BSQ_POSITIVE_SOFTPLUS 1 /* log(1 + exp(entropy_loss + positive_offset)), as LFQ can do */
+
+/* What the commitment is the mean of. */
+#define BSQ_COMMITMENT_SQUARED_NORM 0 /* |u - q|^2 of each code, as BSQ-ViT does */
+#define BSQ_COMMITMENT_SQUARE 1       /* (u_d - q_d)^2 of each component, as LFQ does */
+
 /*
- * Options. Fill in all fields, struct_size with sizeof(bsq_options). The struct grows only at its
- * end: a caller with a longer struct is accepted if all that this library does not know is zero.
+ * Options. bsq_options_init sets all fields to the defaults. The struct grows only at its end: a
+ * caller with a longer struct is accepted if all that this library does not know is zero.
  */
 typedef struct bsq_options {
   uint64_t struct_size;
-  int64_t code_dim;           /* D: 1..63; functions that compute losses take 1..24 */
-  double entropy_loss_weight; /* finite; the reference's default is 0.1 */
-  double diversity_gamma;     /* finite; the reference's default is 1.0 */
-  double inverse_temperature; /* 0..1e30; the reference's default is 100.0 */
-  int32_t non_finite;         /* BSQ_NON_FINITE_REFUSE or BSQ_NON_FINITE_PROPAGATE */
-  int32_t implementation;     /* BSQ_IMPLEMENTATION_* */
+  int64_t code_dim;              /* D: 1..1024 */
+  double entropy_loss_weight;    /* finite; 0.1 */
+  double diversity_gamma;        /* finite; 1 */
+  double inverse_temperature;    /* 0..1e30; 100 */
+  int32_t non_finite;            /* BSQ_NON_FINITE_*; REFUSE */
+  int32_t implementation;        /* BSQ_IMPLEMENTATION_*; AUTOMATIC */
+  int64_t codebooks;             /* K: 1..1024; 1 */
+  int64_t group_size;            /* g: 1..63, divides code_dim; 0 stands for code_dim; 0 */
+  int32_t entropy_form;          /* BSQ_ENTROPY_*; EXACT */
+  int32_t entropy_floor;         /* BSQ_FLOOR_*; CLAMP */
+  double entropy_epsilon;        /* e: 1e-30..0.1; 1e-5 */
+  double sample_entropy_weight;  /* finite; 1 */
+  int32_t entropy_scale;         /* BSQ_ENTROPY_SCALE_*; ONE */
+  int32_t positive;              /* BSQ_POSITIVE_*; NONE */
+  double positive_offset;        /* finite; 5; without BSQ_POSITIVE_SOFTPLUS it is ignored */
+  int32_t commitment;            /* BSQ_COMMITMENT_*; SQUARED_NORM */
+  int32_t channel_first;         /* 0 or 1; 0: see "Shapes" */
+  double commitment_weight;      /* finite; 0: the commitment is then not computed, and told as 0 */
+  double straight_through_scale; /* finite; 1: of the gradient through the signs: see backward */
+  double entropy_fraction;       /* above 0, up to 1; 1: the share of the rows that count which the
+                                    entropies are of, at least one; they are drawn at random */
+  int64_t entropy_seed;          /* any; 0: the same seed draws the same rows */
 } bsq_options;
+
+/* Sets all options to the defaults. struct_size is sizeof(bsq_options). */
+BSQ_API bsq_status* bsq_options_init(bsq_options* options, uint64_t struct_size, int64_t code_dim);
 
 /*
  * Losses, an output. The caller sets struct_size; the library fills in the fields that it knows and
- * sets the rest to zero. All are in nats, 0 where there are no rows.
+ * sets the rest to zero. Entropies are in nats. All are 0 where no rows count.
  */
 typedef struct bsq_losses {
   uint64_t struct_size;
   double aux_loss;
   double per_sample_entropy;
   double codebook_entropy;
+  double entropy_loss; /* after BSQ_POSITIVE_*, before its weight and BSQ_ENTROPY_SCALE_* */
+  double commitment;
+  int64_t rows;         /* how many rows count */
+  int64_t entropy_rows; /* how many of them the entropies are of */
 } bsq_losses;
 
 /*
- * The host path. dtype is the type of x, quantized, bits, codes and gradients; rows >= 0.
- * float32 data is computed in float32 with norms and sums in float64, float64 data in float64.
+ * Loss sums: what the losses are made of, added up over rows, so that element by element the sums
+ * of several batches, threads or machines add up to those of one batch with all rows. An array of
+ * doubles:
+ *   [0] rows that count        [2] sum over rows and codebooks of the groups' entropies
+ *   [1] rows of the entropies  [3] sum over rows and codebooks of |u - q|^2
+ *   [4...] sums of p over the entropies' rows, [codebooks, groups, 2^group_size] in index order;
+ *   with BSQ_ENTROPY_ANALYTICAL [codebooks, code_dim, 2].
  */
 
-/* indices[rows] from x[rows, code_dim]: the signs alone, no loss. */
-BSQ_API bsq_status* bsq_host_encode(const bsq_options* options, int32_t dtype, int64_t rows,
-                                    const void* x, int64_t x_bytes, int64_t* indices,
-                                    int64_t indices_bytes);
+/* The number of doubles of loss sums. */
+BSQ_API bsq_status* bsq_loss_sums_size(const bsq_options* options, int64_t* size);
+
+/* The losses of the rows that the sums are of. */
+BSQ_API bsq_status* bsq_losses_from_sums(const bsq_options* options, const double* sums,
+                                         int64_t sums_bytes, bsq_losses* losses);
 
 /*
- * quantized[rows, code_dim] from indices[rows]: bit 1 gives +1/sqrt(D), bit 0 gives -1/sqrt(D).
- * An index outside [0, 2^D) is refused with its position.
+ * The host path. dtype is the type of x, quantized, bits, codes and gradients. float32 data is
+ * computed in float32 with norms and sums in float64, float64 data in float64.
+ *
+ * Shapes
+ *   Rows come as items * positions: `items` sequences, images, ... of `positions` tokens, pixels,
+ *   ... each; items, positions >= 0. x, quantized and gradients are [items, positions, K * D], or
+ *   with channel_first [items, K * D, positions], read and written where they are. In both cases
+ *   indices are [items, positions, K, G] and masks [items, positions]. "rows" is items * positions.
+ *
+ * Masks
+ *   One byte for each row: a row whose byte is 0 counts in no loss and gets no gradient of one, but
+ *   it is encoded, and gets the gradient of quantized. NULL (with 0 bytes) where all rows count.
+ *
+ * Which losses are served
+ *   Those of exact entropies need memory for K * G * 2^group_size numbers: group_size is up to 24
+ *   where it is code_dim, up to 16 otherwise. Analytical ones are served for all codes.
  */
-BSQ_API bsq_status* bsq_host_decode(const bsq_options* options, int32_t dtype, int64_t rows,
-                                    const int64_t* indices, int64_t indices_bytes, void* quantized,
+
+/* indices from x: the signs alone, no loss. */
+BSQ_API bsq_status* bsq_host_encode(const bsq_options* options, int32_t dtype, int64_t items,
+                                    int64_t positions, const void* x, int64_t x_bytes,
+                                    int64_t* indices, int64_t indices_bytes);
+
+/*
+ * quantized from indices: bit 1 gives +1/sqrt(D), bit 0 gives -1/sqrt(D). An index outside
+ * [0, 2^group_size) is refused with its position.
+ */
+BSQ_API bsq_status* bsq_host_decode(const bsq_options* options, int32_t dtype, int64_t items,
+                                    int64_t positions, const int64_t* indices,
+                                    int64_t indices_bytes, void* quantized,
                                     int64_t quantized_bytes);
 
 /*
- * The quantizer's forward pass over x[rows, code_dim]. quantized[rows, code_dim], indices[rows] and
- * losses may each be NULL (with 0 bytes) where they are not wanted; without losses any code_dim up
- * to 63 is served, with losses up to 24, since the codebook term needs memory for 2^code_dim
- * numbers. In float32 the kernels add up no probability below 2^-26 / 2^code_dim of its row's
- * largest: of a row that is less than float32 rounds.
+ * The quantizer's forward pass. quantized, indices and losses may each be NULL (with 0 bytes) where
+ * they are not wanted; without losses all codes are served. In float32 the kernels add up no
+ * probability below 2^-26 / 2^group_size of its row's largest: of a row that is less than float32
+ * rounds.
  */
-BSQ_API bsq_status* bsq_host_forward(const bsq_options* options, int32_t dtype, int64_t rows,
-                                     const void* x, int64_t x_bytes, void* quantized,
+BSQ_API bsq_status* bsq_host_forward(const bsq_options* options, int32_t dtype, int64_t items,
+                                     int64_t positions, const void* x, int64_t x_bytes,
+                                     const uint8_t* mask, int64_t mask_bytes, void* quantized,
                                      int64_t quantized_bytes, int64_t* indices,
                                      int64_t indices_bytes, bsq_losses* losses);
 
+/* The loss sums of x. The drawn rows of an entropy_fraction are those of this batch alone. */
+BSQ_API bsq_status* bsq_host_loss_sums(const bsq_options* options, int32_t dtype, int64_t items,
+                                       int64_t positions, const void* x, int64_t x_bytes,
+                                       const uint8_t* mask, int64_t mask_bytes, double* sums,
+                                       int64_t sums_bytes);
+
 /*
- * grad_x[rows, code_dim]: the gradient of <grad_quantized, quantized> + grad_aux_loss * aux_loss
- * with respect to x, straight through the signs (the gradient of quantized is that of u). It takes
- * x again and recomputes what it needs. grad_quantized[rows, code_dim] may be NULL (with 0 bytes)
- * for none; with grad_aux_loss = 0 no loss is computed and any code_dim up to 63 is served. The
- * gradients are not checked: what is not finite in them goes into grad_x.
+ * grad_x, of the shape of x: the gradient of straight_through_scale * <grad_quantized, u> +
+ * grad_aux_loss * aux_loss with respect to x. The first term is the gradient of
+ * <grad_quantized, quantized> straight through the signs. x is taken again, and what is needed
+ * recomputed. grad_quantized may be NULL (with 0 bytes) for none; with grad_aux_loss = 0 no loss is
+ * computed and all codes are served. The gradients are not checked: what is not finite in them goes
+ * into grad_x.
+ *
+ * sums may be NULL (with 0 bytes): aux_loss is then that of x. Otherwise it is that of all the rows
+ * which the sums are of, those of x among them: the gradient is that of one batch with all rows.
+ *
  * Where |x| <= 1e-12 the norm counts as the constant 1e-12. Rows that the policy lets through
- * although they are not finite get NaN; all rows do if grad_aux_loss is not 0, for the loss is NaN.
+ * although they are not finite get NaN; if grad_aux_loss is not 0 and one of them counts, all rows
+ * do, for the loss is NaN.
  */
-BSQ_API bsq_status* bsq_host_backward(const bsq_options* options, int32_t dtype, int64_t rows,
-                                      const void* x, int64_t x_bytes, const void* grad_quantized,
+BSQ_API bsq_status* bsq_host_backward(const bsq_options* options, int32_t dtype, int64_t items,
+                                      int64_t positions, const void* x, int64_t x_bytes,
+                                      const uint8_t* mask, int64_t mask_bytes, const double* sums,
+                                      int64_t sums_bytes, const void* grad_quantized,
                                       int64_t grad_quantized_bytes, double grad_aux_loss,
                                       void* grad_x, int64_t grad_x_bytes);
 
@@ -201,12 +301,13 @@ BSQ_API bsq_status* bsq_host_bits_to_codes(int32_t dtype, int64_t count, const v
                                            int64_t bits_bytes, void* codes, int64_t codes_bytes);
 
 /*
- * indices[rows] from codes[rows, code_dim] of any scale (+-1, +-1/sqrt(D)): the inverse of decode.
+ * indices from codes, of the shape of x and any scale (+-1, +-1/sqrt(D)): the inverse of decode.
  * Unlike encode it refuses what is no code value: zeros, NaN and infinities, with their position.
  */
 BSQ_API bsq_status* bsq_host_codes_to_indices(const bsq_options* options, int32_t dtype,
-                                              int64_t rows, const void* codes, int64_t codes_bytes,
-                                              int64_t* indices, int64_t indices_bytes);
+                                              int64_t items, int64_t positions, const void* codes,
+                                              int64_t codes_bytes, int64_t* indices,
+                                              int64_t indices_bytes);
 
 /*
  * Tensors: typed, strided arrays of rank 1 to BSQ_MAX_RANK in the memory of a device. They are
@@ -306,40 +407,43 @@ BSQ_API bsq_status* bsq_tensor_narrow(const bsq_tensor* tensor, int64_t dimensio
                                       int64_t length, bsq_tensor** out);
 
 /*
- * The quantizer on tensors. x is of shape [..., code_dim], any rank and strides, and of one of the
- * four float types; all leading dimensions count as rows. float16 and bfloat16 are computed in
- * float32. Results are new, contiguous tensors on the device of x.
+ * The quantizer on tensors. x is of shape [..., K * D], any rank and strides, and of one of the
+ * four float types; all leading dimensions count as rows. With channel_first it is [items, K * D,
+ * ...], of rank 2 at least, and quantized and gradients likewise. float16 and bfloat16 are computed
+ * in float32. Results are new, contiguous tensors on the device of x.
+ *
+ * Indices have the leading dimensions (with channel_first: those of x but for dimension 1), then a
+ * dimension K where K > 1, then a dimension G where G > 1; [1] where that leaves none.
  */
 
-/* int64 indices [...] from x[..., code_dim]; [1] for an x of rank 1. See bsq_host_encode. */
+/* int64 indices from x. See bsq_host_encode. */
 BSQ_API bsq_status* bsq_tensor_encode(const bsq_options* options, const bsq_tensor* x,
                                       bsq_tensor** indices);
 
-/*
- * quantized[..., code_dim] of a float type from integer indices[...], whose rank is at most
- * BSQ_MAX_RANK - 1. See bsq_host_decode.
- */
+/* quantized of a float type from integer indices. See bsq_host_decode. */
 BSQ_API bsq_status* bsq_tensor_decode(const bsq_options* options, const bsq_tensor* indices,
                                       int32_t dtype, bsq_tensor** quantized);
 
 /* codes from bits, of the same shape and type, which can be any but uint8: it has no -1. */
 BSQ_API bsq_status* bsq_tensor_bits_to_codes(const bsq_tensor* bits, bsq_tensor** codes);
 
-/*
- * int64 indices [...] from codes[..., code_dim] of a float or signed integer type. See
- * bsq_host_codes_to_indices.
- */
+/* int64 indices from codes of a float or signed integer type. See bsq_host_codes_to_indices. */
 BSQ_API bsq_status* bsq_tensor_codes_to_indices(const bsq_options* options, const bsq_tensor* codes,
                                                 bsq_tensor** indices);
 
 /*
- * The results of a forward pass. Immutable; it keeps all that backward needs, so x may be freed.
+ * The results of a forward pass. Immutable; it keeps all that backward needs, so x and mask may be
+ * freed.
  */
 typedef struct bsq_quantization bsq_quantization;
 
-/* The forward pass, losses included: code_dim up to 24. See bsq_host_forward. */
+/*
+ * The forward pass, losses included. mask is uint8, of the leading dimensions of x (with
+ * channel_first: of x but for dimension 1), on the same device; NULL where all rows count. See
+ * bsq_host_forward.
+ */
 BSQ_API bsq_status* bsq_tensor_forward(const bsq_options* options, const bsq_tensor* x,
-                                       bsq_quantization** out);
+                                       const bsq_tensor* mask, bsq_quantization** out);
 
 /* Frees a quantization. NULL is accepted. */
 BSQ_API void bsq_quantization_free(bsq_quantization* quantization);
@@ -348,7 +452,7 @@ BSQ_API void bsq_quantization_free(bsq_quantization* quantization);
 BSQ_API bsq_status* bsq_quantization_quantized(const bsq_quantization* quantization,
                                                bsq_tensor** out);
 
-/* A new handle of the indices: int64 [...]. */
+/* A new handle of the indices. */
 BSQ_API bsq_status* bsq_quantization_indices(const bsq_quantization* quantization,
                                              bsq_tensor** out);
 
@@ -356,11 +460,17 @@ BSQ_API bsq_status* bsq_quantization_indices(const bsq_quantization* quantizatio
 BSQ_API bsq_status* bsq_quantization_losses(const bsq_quantization* quantization,
                                             bsq_losses* losses);
 
+/* The loss sums: float64 [size], on the device. See bsq_host_loss_sums. */
+BSQ_API bsq_status* bsq_quantization_loss_sums(const bsq_quantization* quantization,
+                                               bsq_tensor** out);
+
 /*
- * grad_x, of the shape and type of x: see bsq_host_backward. grad_quantized has the shape of x, any
- * strides, any float type, and is on the same device; NULL for none.
+ * grad_x, of the shape and type of x: see bsq_host_backward. sums is float64 [size] on the same
+ * device, and NULL for those of x itself. grad_quantized has the shape of x, any strides, any float
+ * type, and is on the same device; NULL for none.
  */
 BSQ_API bsq_status* bsq_quantization_backward(const bsq_quantization* quantization,
+                                              const bsq_tensor* sums,
                                               const bsq_tensor* grad_quantized,
                                               double grad_aux_loss, bsq_tensor** grad_x);
 

@@ -23,10 +23,10 @@ public class Bsq extends Bsq$shared {
     static final SymbolLookup SYMBOL_LOOKUP = SymbolLookup.loaderLookup()
             .or(Linker.nativeLinker().defaultLookup());
 
-    private static final int BSQ_ABI_VERSION = (int)2L;
+    private static final int BSQ_ABI_VERSION = (int)3L;
     /**
      * {@snippet lang=c :
-     * #define BSQ_ABI_VERSION 2
+     * #define BSQ_ABI_VERSION 3
      * }
      */
     public static int BSQ_ABI_VERSION() {
@@ -211,6 +211,96 @@ public class Bsq extends Bsq$shared {
      */
     public static int BSQ_IMPLEMENTATION_OPERATORS() {
         return BSQ_IMPLEMENTATION_OPERATORS;
+    }
+    private static final int BSQ_ENTROPY_EXACT = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_ENTROPY_EXACT 0
+     * }
+     */
+    public static int BSQ_ENTROPY_EXACT() {
+        return BSQ_ENTROPY_EXACT;
+    }
+    private static final int BSQ_ENTROPY_ANALYTICAL = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_ENTROPY_ANALYTICAL 1
+     * }
+     */
+    public static int BSQ_ENTROPY_ANALYTICAL() {
+        return BSQ_ENTROPY_ANALYTICAL;
+    }
+    private static final int BSQ_FLOOR_CLAMP = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_FLOOR_CLAMP 0
+     * }
+     */
+    public static int BSQ_FLOOR_CLAMP() {
+        return BSQ_FLOOR_CLAMP;
+    }
+    private static final int BSQ_FLOOR_ADD = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_FLOOR_ADD 1
+     * }
+     */
+    public static int BSQ_FLOOR_ADD() {
+        return BSQ_FLOOR_ADD;
+    }
+    private static final int BSQ_ENTROPY_SCALE_ONE = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_ENTROPY_SCALE_ONE 0
+     * }
+     */
+    public static int BSQ_ENTROPY_SCALE_ONE() {
+        return BSQ_ENTROPY_SCALE_ONE;
+    }
+    private static final int BSQ_ENTROPY_SCALE_TEMPERATURE = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_ENTROPY_SCALE_TEMPERATURE 1
+     * }
+     */
+    public static int BSQ_ENTROPY_SCALE_TEMPERATURE() {
+        return BSQ_ENTROPY_SCALE_TEMPERATURE;
+    }
+    private static final int BSQ_POSITIVE_NONE = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_POSITIVE_NONE 0
+     * }
+     */
+    public static int BSQ_POSITIVE_NONE() {
+        return BSQ_POSITIVE_NONE;
+    }
+    private static final int BSQ_POSITIVE_SOFTPLUS = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_POSITIVE_SOFTPLUS 1
+     * }
+     */
+    public static int BSQ_POSITIVE_SOFTPLUS() {
+        return BSQ_POSITIVE_SOFTPLUS;
+    }
+    private static final int BSQ_COMMITMENT_SQUARED_NORM = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_COMMITMENT_SQUARED_NORM 0
+     * }
+     */
+    public static int BSQ_COMMITMENT_SQUARED_NORM() {
+        return BSQ_COMMITMENT_SQUARED_NORM;
+    }
+    private static final int BSQ_COMMITMENT_SQUARE = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_COMMITMENT_SQUARE 1
+     * }
+     */
+    public static int BSQ_COMMITMENT_SQUARE() {
+        return BSQ_COMMITMENT_SQUARE;
     }
     private static final int BSQ_MAX_RANK = (int)64L;
     /**
@@ -814,11 +904,198 @@ public class Bsq extends Bsq$shared {
         }
     }
 
+    private static class bsq_options_init {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_options_init");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_options_init(bsq_options *options, uint64_t struct_size, int64_t code_dim)
+     * }
+     */
+    public static FunctionDescriptor bsq_options_init$descriptor() {
+        return bsq_options_init.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_options_init(bsq_options *options, uint64_t struct_size, int64_t code_dim)
+     * }
+     */
+    public static MethodHandle bsq_options_init$handle() {
+        return bsq_options_init.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_options_init(bsq_options *options, uint64_t struct_size, int64_t code_dim)
+     * }
+     */
+    public static MemorySegment bsq_options_init$address() {
+        return bsq_options_init.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_options_init(bsq_options *options, uint64_t struct_size, int64_t code_dim)
+     * }
+     */
+    public static MemorySegment bsq_options_init(MemorySegment options, long struct_size, long code_dim) {
+        var mh$ = bsq_options_init.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_options_init", options, struct_size, code_dim);
+            }
+            return (MemorySegment)mh$.invokeExact(options, struct_size, code_dim);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_loss_sums_size {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_loss_sums_size");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_loss_sums_size(const bsq_options *options, int64_t *size)
+     * }
+     */
+    public static FunctionDescriptor bsq_loss_sums_size$descriptor() {
+        return bsq_loss_sums_size.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_loss_sums_size(const bsq_options *options, int64_t *size)
+     * }
+     */
+    public static MethodHandle bsq_loss_sums_size$handle() {
+        return bsq_loss_sums_size.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_loss_sums_size(const bsq_options *options, int64_t *size)
+     * }
+     */
+    public static MemorySegment bsq_loss_sums_size$address() {
+        return bsq_loss_sums_size.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_loss_sums_size(const bsq_options *options, int64_t *size)
+     * }
+     */
+    public static MemorySegment bsq_loss_sums_size(MemorySegment options, MemorySegment size) {
+        var mh$ = bsq_loss_sums_size.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_loss_sums_size", options, size);
+            }
+            return (MemorySegment)mh$.invokeExact(options, size);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_losses_from_sums {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_losses_from_sums");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_losses_from_sums(const bsq_options *options, const double *sums, int64_t sums_bytes, bsq_losses *losses)
+     * }
+     */
+    public static FunctionDescriptor bsq_losses_from_sums$descriptor() {
+        return bsq_losses_from_sums.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_losses_from_sums(const bsq_options *options, const double *sums, int64_t sums_bytes, bsq_losses *losses)
+     * }
+     */
+    public static MethodHandle bsq_losses_from_sums$handle() {
+        return bsq_losses_from_sums.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_losses_from_sums(const bsq_options *options, const double *sums, int64_t sums_bytes, bsq_losses *losses)
+     * }
+     */
+    public static MemorySegment bsq_losses_from_sums$address() {
+        return bsq_losses_from_sums.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_losses_from_sums(const bsq_options *options, const double *sums, int64_t sums_bytes, bsq_losses *losses)
+     * }
+     */
+    public static MemorySegment bsq_losses_from_sums(MemorySegment options, MemorySegment sums, long sums_bytes, MemorySegment losses) {
+        var mh$ = bsq_losses_from_sums.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_losses_from_sums", options, sums, sums_bytes, losses);
+            }
+            return (MemorySegment)mh$.invokeExact(options, sums, sums_bytes, losses);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class bsq_host_encode {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             Bsq.C_POINTER,
             Bsq.C_POINTER,
             Bsq.C_INT,
+            Bsq.C_LONG,
             Bsq.C_LONG,
             Bsq.C_POINTER,
             Bsq.C_LONG,
@@ -834,7 +1111,7 @@ public class Bsq extends Bsq$shared {
     /**
      * Function descriptor for:
      * {@snippet lang=c :
-     * bsq_status *bsq_host_encode(const bsq_options *options, int32_t dtype, int64_t rows, const void *x, int64_t x_bytes, int64_t *indices, int64_t indices_bytes)
+     * bsq_status *bsq_host_encode(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, int64_t *indices, int64_t indices_bytes)
      * }
      */
     public static FunctionDescriptor bsq_host_encode$descriptor() {
@@ -844,7 +1121,7 @@ public class Bsq extends Bsq$shared {
     /**
      * Downcall method handle for:
      * {@snippet lang=c :
-     * bsq_status *bsq_host_encode(const bsq_options *options, int32_t dtype, int64_t rows, const void *x, int64_t x_bytes, int64_t *indices, int64_t indices_bytes)
+     * bsq_status *bsq_host_encode(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, int64_t *indices, int64_t indices_bytes)
      * }
      */
     public static MethodHandle bsq_host_encode$handle() {
@@ -854,7 +1131,7 @@ public class Bsq extends Bsq$shared {
     /**
      * Address for:
      * {@snippet lang=c :
-     * bsq_status *bsq_host_encode(const bsq_options *options, int32_t dtype, int64_t rows, const void *x, int64_t x_bytes, int64_t *indices, int64_t indices_bytes)
+     * bsq_status *bsq_host_encode(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, int64_t *indices, int64_t indices_bytes)
      * }
      */
     public static MemorySegment bsq_host_encode$address() {
@@ -863,16 +1140,16 @@ public class Bsq extends Bsq$shared {
 
     /**
      * {@snippet lang=c :
-     * bsq_status *bsq_host_encode(const bsq_options *options, int32_t dtype, int64_t rows, const void *x, int64_t x_bytes, int64_t *indices, int64_t indices_bytes)
+     * bsq_status *bsq_host_encode(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, int64_t *indices, int64_t indices_bytes)
      * }
      */
-    public static MemorySegment bsq_host_encode(MemorySegment options, int dtype, long rows, MemorySegment x, long x_bytes, MemorySegment indices, long indices_bytes) {
+    public static MemorySegment bsq_host_encode(MemorySegment options, int dtype, long items, long positions, MemorySegment x, long x_bytes, MemorySegment indices, long indices_bytes) {
         var mh$ = bsq_host_encode.HANDLE;
         try {
             if (TRACE_DOWNCALLS) {
-                traceDowncall("bsq_host_encode", options, dtype, rows, x, x_bytes, indices, indices_bytes);
+                traceDowncall("bsq_host_encode", options, dtype, items, positions, x, x_bytes, indices, indices_bytes);
             }
-            return (MemorySegment)mh$.invokeExact(options, dtype, rows, x, x_bytes, indices, indices_bytes);
+            return (MemorySegment)mh$.invokeExact(options, dtype, items, positions, x, x_bytes, indices, indices_bytes);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
@@ -885,6 +1162,7 @@ public class Bsq extends Bsq$shared {
             Bsq.C_POINTER,
             Bsq.C_POINTER,
             Bsq.C_INT,
+            Bsq.C_LONG,
             Bsq.C_LONG,
             Bsq.C_POINTER,
             Bsq.C_LONG,
@@ -900,7 +1178,7 @@ public class Bsq extends Bsq$shared {
     /**
      * Function descriptor for:
      * {@snippet lang=c :
-     * bsq_status *bsq_host_decode(const bsq_options *options, int32_t dtype, int64_t rows, const int64_t *indices, int64_t indices_bytes, void *quantized, int64_t quantized_bytes)
+     * bsq_status *bsq_host_decode(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, const int64_t *indices, int64_t indices_bytes, void *quantized, int64_t quantized_bytes)
      * }
      */
     public static FunctionDescriptor bsq_host_decode$descriptor() {
@@ -910,7 +1188,7 @@ public class Bsq extends Bsq$shared {
     /**
      * Downcall method handle for:
      * {@snippet lang=c :
-     * bsq_status *bsq_host_decode(const bsq_options *options, int32_t dtype, int64_t rows, const int64_t *indices, int64_t indices_bytes, void *quantized, int64_t quantized_bytes)
+     * bsq_status *bsq_host_decode(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, const int64_t *indices, int64_t indices_bytes, void *quantized, int64_t quantized_bytes)
      * }
      */
     public static MethodHandle bsq_host_decode$handle() {
@@ -920,7 +1198,7 @@ public class Bsq extends Bsq$shared {
     /**
      * Address for:
      * {@snippet lang=c :
-     * bsq_status *bsq_host_decode(const bsq_options *options, int32_t dtype, int64_t rows, const int64_t *indices, int64_t indices_bytes, void *quantized, int64_t quantized_bytes)
+     * bsq_status *bsq_host_decode(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, const int64_t *indices, int64_t indices_bytes, void *quantized, int64_t quantized_bytes)
      * }
      */
     public static MemorySegment bsq_host_decode$address() {
@@ -929,16 +1207,16 @@ public class Bsq extends Bsq$shared {
 
     /**
      * {@snippet lang=c :
-     * bsq_status *bsq_host_decode(const bsq_options *options, int32_t dtype, int64_t rows, const int64_t *indices, int64_t indices_bytes, void *quantized, int64_t quantized_bytes)
+     * bsq_status *bsq_host_decode(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, const int64_t *indices, int64_t indices_bytes, void *quantized, int64_t quantized_bytes)
      * }
      */
-    public static MemorySegment bsq_host_decode(MemorySegment options, int dtype, long rows, MemorySegment indices, long indices_bytes, MemorySegment quantized, long quantized_bytes) {
+    public static MemorySegment bsq_host_decode(MemorySegment options, int dtype, long items, long positions, MemorySegment indices, long indices_bytes, MemorySegment quantized, long quantized_bytes) {
         var mh$ = bsq_host_decode.HANDLE;
         try {
             if (TRACE_DOWNCALLS) {
-                traceDowncall("bsq_host_decode", options, dtype, rows, indices, indices_bytes, quantized, quantized_bytes);
+                traceDowncall("bsq_host_decode", options, dtype, items, positions, indices, indices_bytes, quantized, quantized_bytes);
             }
-            return (MemorySegment)mh$.invokeExact(options, dtype, rows, indices, indices_bytes, quantized, quantized_bytes);
+            return (MemorySegment)mh$.invokeExact(options, dtype, items, positions, indices, indices_bytes, quantized, quantized_bytes);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
@@ -951,6 +1229,9 @@ public class Bsq extends Bsq$shared {
             Bsq.C_POINTER,
             Bsq.C_POINTER,
             Bsq.C_INT,
+            Bsq.C_LONG,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
             Bsq.C_LONG,
             Bsq.C_POINTER,
             Bsq.C_LONG,
@@ -969,7 +1250,7 @@ public class Bsq extends Bsq$shared {
     /**
      * Function descriptor for:
      * {@snippet lang=c :
-     * bsq_status *bsq_host_forward(const bsq_options *options, int32_t dtype, int64_t rows, const void *x, int64_t x_bytes, void *quantized, int64_t quantized_bytes, int64_t *indices, int64_t indices_bytes, bsq_losses *losses)
+     * bsq_status *bsq_host_forward(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, const uint8_t *mask, int64_t mask_bytes, void *quantized, int64_t quantized_bytes, int64_t *indices, int64_t indices_bytes, bsq_losses *losses)
      * }
      */
     public static FunctionDescriptor bsq_host_forward$descriptor() {
@@ -979,7 +1260,7 @@ public class Bsq extends Bsq$shared {
     /**
      * Downcall method handle for:
      * {@snippet lang=c :
-     * bsq_status *bsq_host_forward(const bsq_options *options, int32_t dtype, int64_t rows, const void *x, int64_t x_bytes, void *quantized, int64_t quantized_bytes, int64_t *indices, int64_t indices_bytes, bsq_losses *losses)
+     * bsq_status *bsq_host_forward(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, const uint8_t *mask, int64_t mask_bytes, void *quantized, int64_t quantized_bytes, int64_t *indices, int64_t indices_bytes, bsq_losses *losses)
      * }
      */
     public static MethodHandle bsq_host_forward$handle() {
@@ -989,7 +1270,7 @@ public class Bsq extends Bsq$shared {
     /**
      * Address for:
      * {@snippet lang=c :
-     * bsq_status *bsq_host_forward(const bsq_options *options, int32_t dtype, int64_t rows, const void *x, int64_t x_bytes, void *quantized, int64_t quantized_bytes, int64_t *indices, int64_t indices_bytes, bsq_losses *losses)
+     * bsq_status *bsq_host_forward(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, const uint8_t *mask, int64_t mask_bytes, void *quantized, int64_t quantized_bytes, int64_t *indices, int64_t indices_bytes, bsq_losses *losses)
      * }
      */
     public static MemorySegment bsq_host_forward$address() {
@@ -998,16 +1279,85 @@ public class Bsq extends Bsq$shared {
 
     /**
      * {@snippet lang=c :
-     * bsq_status *bsq_host_forward(const bsq_options *options, int32_t dtype, int64_t rows, const void *x, int64_t x_bytes, void *quantized, int64_t quantized_bytes, int64_t *indices, int64_t indices_bytes, bsq_losses *losses)
+     * bsq_status *bsq_host_forward(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, const uint8_t *mask, int64_t mask_bytes, void *quantized, int64_t quantized_bytes, int64_t *indices, int64_t indices_bytes, bsq_losses *losses)
      * }
      */
-    public static MemorySegment bsq_host_forward(MemorySegment options, int dtype, long rows, MemorySegment x, long x_bytes, MemorySegment quantized, long quantized_bytes, MemorySegment indices, long indices_bytes, MemorySegment losses) {
+    public static MemorySegment bsq_host_forward(MemorySegment options, int dtype, long items, long positions, MemorySegment x, long x_bytes, MemorySegment mask, long mask_bytes, MemorySegment quantized, long quantized_bytes, MemorySegment indices, long indices_bytes, MemorySegment losses) {
         var mh$ = bsq_host_forward.HANDLE;
         try {
             if (TRACE_DOWNCALLS) {
-                traceDowncall("bsq_host_forward", options, dtype, rows, x, x_bytes, quantized, quantized_bytes, indices, indices_bytes, losses);
+                traceDowncall("bsq_host_forward", options, dtype, items, positions, x, x_bytes, mask, mask_bytes, quantized, quantized_bytes, indices, indices_bytes, losses);
             }
-            return (MemorySegment)mh$.invokeExact(options, dtype, rows, x, x_bytes, quantized, quantized_bytes, indices, indices_bytes, losses);
+            return (MemorySegment)mh$.invokeExact(options, dtype, items, positions, x, x_bytes, mask, mask_bytes, quantized, quantized_bytes, indices, indices_bytes, losses);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_host_loss_sums {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_INT,
+            Bsq.C_LONG,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_host_loss_sums");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_loss_sums(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, const uint8_t *mask, int64_t mask_bytes, double *sums, int64_t sums_bytes)
+     * }
+     */
+    public static FunctionDescriptor bsq_host_loss_sums$descriptor() {
+        return bsq_host_loss_sums.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_loss_sums(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, const uint8_t *mask, int64_t mask_bytes, double *sums, int64_t sums_bytes)
+     * }
+     */
+    public static MethodHandle bsq_host_loss_sums$handle() {
+        return bsq_host_loss_sums.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_loss_sums(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, const uint8_t *mask, int64_t mask_bytes, double *sums, int64_t sums_bytes)
+     * }
+     */
+    public static MemorySegment bsq_host_loss_sums$address() {
+        return bsq_host_loss_sums.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_loss_sums(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, const uint8_t *mask, int64_t mask_bytes, double *sums, int64_t sums_bytes)
+     * }
+     */
+    public static MemorySegment bsq_host_loss_sums(MemorySegment options, int dtype, long items, long positions, MemorySegment x, long x_bytes, MemorySegment mask, long mask_bytes, MemorySegment sums, long sums_bytes) {
+        var mh$ = bsq_host_loss_sums.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_host_loss_sums", options, dtype, items, positions, x, x_bytes, mask, mask_bytes, sums, sums_bytes);
+            }
+            return (MemorySegment)mh$.invokeExact(options, dtype, items, positions, x, x_bytes, mask, mask_bytes, sums, sums_bytes);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
@@ -1020,6 +1370,11 @@ public class Bsq extends Bsq$shared {
             Bsq.C_POINTER,
             Bsq.C_POINTER,
             Bsq.C_INT,
+            Bsq.C_LONG,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
             Bsq.C_LONG,
             Bsq.C_POINTER,
             Bsq.C_LONG,
@@ -1038,7 +1393,7 @@ public class Bsq extends Bsq$shared {
     /**
      * Function descriptor for:
      * {@snippet lang=c :
-     * bsq_status *bsq_host_backward(const bsq_options *options, int32_t dtype, int64_t rows, const void *x, int64_t x_bytes, const void *grad_quantized, int64_t grad_quantized_bytes, double grad_aux_loss, void *grad_x, int64_t grad_x_bytes)
+     * bsq_status *bsq_host_backward(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, const uint8_t *mask, int64_t mask_bytes, const double *sums, int64_t sums_bytes, const void *grad_quantized, int64_t grad_quantized_bytes, double grad_aux_loss, void *grad_x, int64_t grad_x_bytes)
      * }
      */
     public static FunctionDescriptor bsq_host_backward$descriptor() {
@@ -1048,7 +1403,7 @@ public class Bsq extends Bsq$shared {
     /**
      * Downcall method handle for:
      * {@snippet lang=c :
-     * bsq_status *bsq_host_backward(const bsq_options *options, int32_t dtype, int64_t rows, const void *x, int64_t x_bytes, const void *grad_quantized, int64_t grad_quantized_bytes, double grad_aux_loss, void *grad_x, int64_t grad_x_bytes)
+     * bsq_status *bsq_host_backward(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, const uint8_t *mask, int64_t mask_bytes, const double *sums, int64_t sums_bytes, const void *grad_quantized, int64_t grad_quantized_bytes, double grad_aux_loss, void *grad_x, int64_t grad_x_bytes)
      * }
      */
     public static MethodHandle bsq_host_backward$handle() {
@@ -1058,7 +1413,7 @@ public class Bsq extends Bsq$shared {
     /**
      * Address for:
      * {@snippet lang=c :
-     * bsq_status *bsq_host_backward(const bsq_options *options, int32_t dtype, int64_t rows, const void *x, int64_t x_bytes, const void *grad_quantized, int64_t grad_quantized_bytes, double grad_aux_loss, void *grad_x, int64_t grad_x_bytes)
+     * bsq_status *bsq_host_backward(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, const uint8_t *mask, int64_t mask_bytes, const double *sums, int64_t sums_bytes, const void *grad_quantized, int64_t grad_quantized_bytes, double grad_aux_loss, void *grad_x, int64_t grad_x_bytes)
      * }
      */
     public static MemorySegment bsq_host_backward$address() {
@@ -1067,16 +1422,16 @@ public class Bsq extends Bsq$shared {
 
     /**
      * {@snippet lang=c :
-     * bsq_status *bsq_host_backward(const bsq_options *options, int32_t dtype, int64_t rows, const void *x, int64_t x_bytes, const void *grad_quantized, int64_t grad_quantized_bytes, double grad_aux_loss, void *grad_x, int64_t grad_x_bytes)
+     * bsq_status *bsq_host_backward(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, const uint8_t *mask, int64_t mask_bytes, const double *sums, int64_t sums_bytes, const void *grad_quantized, int64_t grad_quantized_bytes, double grad_aux_loss, void *grad_x, int64_t grad_x_bytes)
      * }
      */
-    public static MemorySegment bsq_host_backward(MemorySegment options, int dtype, long rows, MemorySegment x, long x_bytes, MemorySegment grad_quantized, long grad_quantized_bytes, double grad_aux_loss, MemorySegment grad_x, long grad_x_bytes) {
+    public static MemorySegment bsq_host_backward(MemorySegment options, int dtype, long items, long positions, MemorySegment x, long x_bytes, MemorySegment mask, long mask_bytes, MemorySegment sums, long sums_bytes, MemorySegment grad_quantized, long grad_quantized_bytes, double grad_aux_loss, MemorySegment grad_x, long grad_x_bytes) {
         var mh$ = bsq_host_backward.HANDLE;
         try {
             if (TRACE_DOWNCALLS) {
-                traceDowncall("bsq_host_backward", options, dtype, rows, x, x_bytes, grad_quantized, grad_quantized_bytes, grad_aux_loss, grad_x, grad_x_bytes);
+                traceDowncall("bsq_host_backward", options, dtype, items, positions, x, x_bytes, mask, mask_bytes, sums, sums_bytes, grad_quantized, grad_quantized_bytes, grad_aux_loss, grad_x, grad_x_bytes);
             }
-            return (MemorySegment)mh$.invokeExact(options, dtype, rows, x, x_bytes, grad_quantized, grad_quantized_bytes, grad_aux_loss, grad_x, grad_x_bytes);
+            return (MemorySegment)mh$.invokeExact(options, dtype, items, positions, x, x_bytes, mask, mask_bytes, sums, sums_bytes, grad_quantized, grad_quantized_bytes, grad_aux_loss, grad_x, grad_x_bytes);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
@@ -1155,6 +1510,7 @@ public class Bsq extends Bsq$shared {
             Bsq.C_POINTER,
             Bsq.C_INT,
             Bsq.C_LONG,
+            Bsq.C_LONG,
             Bsq.C_POINTER,
             Bsq.C_LONG,
             Bsq.C_POINTER,
@@ -1169,7 +1525,7 @@ public class Bsq extends Bsq$shared {
     /**
      * Function descriptor for:
      * {@snippet lang=c :
-     * bsq_status *bsq_host_codes_to_indices(const bsq_options *options, int32_t dtype, int64_t rows, const void *codes, int64_t codes_bytes, int64_t *indices, int64_t indices_bytes)
+     * bsq_status *bsq_host_codes_to_indices(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, const void *codes, int64_t codes_bytes, int64_t *indices, int64_t indices_bytes)
      * }
      */
     public static FunctionDescriptor bsq_host_codes_to_indices$descriptor() {
@@ -1179,7 +1535,7 @@ public class Bsq extends Bsq$shared {
     /**
      * Downcall method handle for:
      * {@snippet lang=c :
-     * bsq_status *bsq_host_codes_to_indices(const bsq_options *options, int32_t dtype, int64_t rows, const void *codes, int64_t codes_bytes, int64_t *indices, int64_t indices_bytes)
+     * bsq_status *bsq_host_codes_to_indices(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, const void *codes, int64_t codes_bytes, int64_t *indices, int64_t indices_bytes)
      * }
      */
     public static MethodHandle bsq_host_codes_to_indices$handle() {
@@ -1189,7 +1545,7 @@ public class Bsq extends Bsq$shared {
     /**
      * Address for:
      * {@snippet lang=c :
-     * bsq_status *bsq_host_codes_to_indices(const bsq_options *options, int32_t dtype, int64_t rows, const void *codes, int64_t codes_bytes, int64_t *indices, int64_t indices_bytes)
+     * bsq_status *bsq_host_codes_to_indices(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, const void *codes, int64_t codes_bytes, int64_t *indices, int64_t indices_bytes)
      * }
      */
     public static MemorySegment bsq_host_codes_to_indices$address() {
@@ -1198,16 +1554,16 @@ public class Bsq extends Bsq$shared {
 
     /**
      * {@snippet lang=c :
-     * bsq_status *bsq_host_codes_to_indices(const bsq_options *options, int32_t dtype, int64_t rows, const void *codes, int64_t codes_bytes, int64_t *indices, int64_t indices_bytes)
+     * bsq_status *bsq_host_codes_to_indices(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, const void *codes, int64_t codes_bytes, int64_t *indices, int64_t indices_bytes)
      * }
      */
-    public static MemorySegment bsq_host_codes_to_indices(MemorySegment options, int dtype, long rows, MemorySegment codes, long codes_bytes, MemorySegment indices, long indices_bytes) {
+    public static MemorySegment bsq_host_codes_to_indices(MemorySegment options, int dtype, long items, long positions, MemorySegment codes, long codes_bytes, MemorySegment indices, long indices_bytes) {
         var mh$ = bsq_host_codes_to_indices.HANDLE;
         try {
             if (TRACE_DOWNCALLS) {
-                traceDowncall("bsq_host_codes_to_indices", options, dtype, rows, codes, codes_bytes, indices, indices_bytes);
+                traceDowncall("bsq_host_codes_to_indices", options, dtype, items, positions, codes, codes_bytes, indices, indices_bytes);
             }
-            return (MemorySegment)mh$.invokeExact(options, dtype, rows, codes, codes_bytes, indices, indices_bytes);
+            return (MemorySegment)mh$.invokeExact(options, dtype, items, positions, codes, codes_bytes, indices, indices_bytes);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
@@ -2228,6 +2584,7 @@ public class Bsq extends Bsq$shared {
             Bsq.C_POINTER,
             Bsq.C_POINTER,
             Bsq.C_POINTER,
+            Bsq.C_POINTER,
             Bsq.C_POINTER
         );
 
@@ -2239,7 +2596,7 @@ public class Bsq extends Bsq$shared {
     /**
      * Function descriptor for:
      * {@snippet lang=c :
-     * bsq_status *bsq_tensor_forward(const bsq_options *options, const bsq_tensor *x, bsq_quantization **out)
+     * bsq_status *bsq_tensor_forward(const bsq_options *options, const bsq_tensor *x, const bsq_tensor *mask, bsq_quantization **out)
      * }
      */
     public static FunctionDescriptor bsq_tensor_forward$descriptor() {
@@ -2249,7 +2606,7 @@ public class Bsq extends Bsq$shared {
     /**
      * Downcall method handle for:
      * {@snippet lang=c :
-     * bsq_status *bsq_tensor_forward(const bsq_options *options, const bsq_tensor *x, bsq_quantization **out)
+     * bsq_status *bsq_tensor_forward(const bsq_options *options, const bsq_tensor *x, const bsq_tensor *mask, bsq_quantization **out)
      * }
      */
     public static MethodHandle bsq_tensor_forward$handle() {
@@ -2259,7 +2616,7 @@ public class Bsq extends Bsq$shared {
     /**
      * Address for:
      * {@snippet lang=c :
-     * bsq_status *bsq_tensor_forward(const bsq_options *options, const bsq_tensor *x, bsq_quantization **out)
+     * bsq_status *bsq_tensor_forward(const bsq_options *options, const bsq_tensor *x, const bsq_tensor *mask, bsq_quantization **out)
      * }
      */
     public static MemorySegment bsq_tensor_forward$address() {
@@ -2268,16 +2625,16 @@ public class Bsq extends Bsq$shared {
 
     /**
      * {@snippet lang=c :
-     * bsq_status *bsq_tensor_forward(const bsq_options *options, const bsq_tensor *x, bsq_quantization **out)
+     * bsq_status *bsq_tensor_forward(const bsq_options *options, const bsq_tensor *x, const bsq_tensor *mask, bsq_quantization **out)
      * }
      */
-    public static MemorySegment bsq_tensor_forward(MemorySegment options, MemorySegment x, MemorySegment out) {
+    public static MemorySegment bsq_tensor_forward(MemorySegment options, MemorySegment x, MemorySegment mask, MemorySegment out) {
         var mh$ = bsq_tensor_forward.HANDLE;
         try {
             if (TRACE_DOWNCALLS) {
-                traceDowncall("bsq_tensor_forward", options, x, out);
+                traceDowncall("bsq_tensor_forward", options, x, mask, out);
             }
-            return (MemorySegment)mh$.invokeExact(options, x, out);
+            return (MemorySegment)mh$.invokeExact(options, x, mask, out);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
@@ -2527,8 +2884,70 @@ public class Bsq extends Bsq$shared {
         }
     }
 
+    private static class bsq_quantization_loss_sums {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_quantization_loss_sums");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_quantization_loss_sums(const bsq_quantization *quantization, bsq_tensor **out)
+     * }
+     */
+    public static FunctionDescriptor bsq_quantization_loss_sums$descriptor() {
+        return bsq_quantization_loss_sums.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_quantization_loss_sums(const bsq_quantization *quantization, bsq_tensor **out)
+     * }
+     */
+    public static MethodHandle bsq_quantization_loss_sums$handle() {
+        return bsq_quantization_loss_sums.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_quantization_loss_sums(const bsq_quantization *quantization, bsq_tensor **out)
+     * }
+     */
+    public static MemorySegment bsq_quantization_loss_sums$address() {
+        return bsq_quantization_loss_sums.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_quantization_loss_sums(const bsq_quantization *quantization, bsq_tensor **out)
+     * }
+     */
+    public static MemorySegment bsq_quantization_loss_sums(MemorySegment quantization, MemorySegment out) {
+        var mh$ = bsq_quantization_loss_sums.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_quantization_loss_sums", quantization, out);
+            }
+            return (MemorySegment)mh$.invokeExact(quantization, out);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class bsq_quantization_backward {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
             Bsq.C_POINTER,
             Bsq.C_POINTER,
             Bsq.C_POINTER,
@@ -2544,7 +2963,7 @@ public class Bsq extends Bsq$shared {
     /**
      * Function descriptor for:
      * {@snippet lang=c :
-     * bsq_status *bsq_quantization_backward(const bsq_quantization *quantization, const bsq_tensor *grad_quantized, double grad_aux_loss, bsq_tensor **grad_x)
+     * bsq_status *bsq_quantization_backward(const bsq_quantization *quantization, const bsq_tensor *sums, const bsq_tensor *grad_quantized, double grad_aux_loss, bsq_tensor **grad_x)
      * }
      */
     public static FunctionDescriptor bsq_quantization_backward$descriptor() {
@@ -2554,7 +2973,7 @@ public class Bsq extends Bsq$shared {
     /**
      * Downcall method handle for:
      * {@snippet lang=c :
-     * bsq_status *bsq_quantization_backward(const bsq_quantization *quantization, const bsq_tensor *grad_quantized, double grad_aux_loss, bsq_tensor **grad_x)
+     * bsq_status *bsq_quantization_backward(const bsq_quantization *quantization, const bsq_tensor *sums, const bsq_tensor *grad_quantized, double grad_aux_loss, bsq_tensor **grad_x)
      * }
      */
     public static MethodHandle bsq_quantization_backward$handle() {
@@ -2564,7 +2983,7 @@ public class Bsq extends Bsq$shared {
     /**
      * Address for:
      * {@snippet lang=c :
-     * bsq_status *bsq_quantization_backward(const bsq_quantization *quantization, const bsq_tensor *grad_quantized, double grad_aux_loss, bsq_tensor **grad_x)
+     * bsq_status *bsq_quantization_backward(const bsq_quantization *quantization, const bsq_tensor *sums, const bsq_tensor *grad_quantized, double grad_aux_loss, bsq_tensor **grad_x)
      * }
      */
     public static MemorySegment bsq_quantization_backward$address() {
@@ -2573,16 +2992,16 @@ public class Bsq extends Bsq$shared {
 
     /**
      * {@snippet lang=c :
-     * bsq_status *bsq_quantization_backward(const bsq_quantization *quantization, const bsq_tensor *grad_quantized, double grad_aux_loss, bsq_tensor **grad_x)
+     * bsq_status *bsq_quantization_backward(const bsq_quantization *quantization, const bsq_tensor *sums, const bsq_tensor *grad_quantized, double grad_aux_loss, bsq_tensor **grad_x)
      * }
      */
-    public static MemorySegment bsq_quantization_backward(MemorySegment quantization, MemorySegment grad_quantized, double grad_aux_loss, MemorySegment grad_x) {
+    public static MemorySegment bsq_quantization_backward(MemorySegment quantization, MemorySegment sums, MemorySegment grad_quantized, double grad_aux_loss, MemorySegment grad_x) {
         var mh$ = bsq_quantization_backward.HANDLE;
         try {
             if (TRACE_DOWNCALLS) {
-                traceDowncall("bsq_quantization_backward", quantization, grad_quantized, grad_aux_loss, grad_x);
+                traceDowncall("bsq_quantization_backward", quantization, sums, grad_quantized, grad_aux_loss, grad_x);
             }
-            return (MemorySegment)mh$.invokeExact(quantization, grad_quantized, grad_aux_loss, grad_x);
+            return (MemorySegment)mh$.invokeExact(quantization, sums, grad_quantized, grad_aux_loss, grad_x);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {

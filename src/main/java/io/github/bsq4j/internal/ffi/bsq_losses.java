@@ -19,6 +19,10 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     double aux_loss;
  *     double per_sample_entropy;
  *     double codebook_entropy;
+ *     double entropy_loss;
+ *     double commitment;
+ *     int64_t rows;
+ *     int64_t entropy_rows;
  * }
  * }
  */
@@ -32,7 +36,11 @@ public class bsq_losses {
         Bsq.C_LONG.withName("struct_size"),
         Bsq.C_DOUBLE.withName("aux_loss"),
         Bsq.C_DOUBLE.withName("per_sample_entropy"),
-        Bsq.C_DOUBLE.withName("codebook_entropy")
+        Bsq.C_DOUBLE.withName("codebook_entropy"),
+        Bsq.C_DOUBLE.withName("entropy_loss"),
+        Bsq.C_DOUBLE.withName("commitment"),
+        Bsq.C_LONG.withName("rows"),
+        Bsq.C_LONG.withName("entropy_rows")
     ).withName("bsq_losses");
 
     /**
@@ -216,6 +224,182 @@ public class bsq_losses {
      */
     public static void codebook_entropy(MemorySegment struct, double fieldValue) {
         struct.set(codebook_entropy$LAYOUT, codebook_entropy$OFFSET, fieldValue);
+    }
+
+    private static final OfDouble entropy_loss$LAYOUT = (OfDouble)$LAYOUT.select(groupElement("entropy_loss"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * double entropy_loss
+     * }
+     */
+    public static final OfDouble entropy_loss$layout() {
+        return entropy_loss$LAYOUT;
+    }
+
+    private static final long entropy_loss$OFFSET = $LAYOUT.byteOffset(groupElement("entropy_loss"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * double entropy_loss
+     * }
+     */
+    public static final long entropy_loss$offset() {
+        return entropy_loss$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * double entropy_loss
+     * }
+     */
+    public static double entropy_loss(MemorySegment struct) {
+        return struct.get(entropy_loss$LAYOUT, entropy_loss$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * double entropy_loss
+     * }
+     */
+    public static void entropy_loss(MemorySegment struct, double fieldValue) {
+        struct.set(entropy_loss$LAYOUT, entropy_loss$OFFSET, fieldValue);
+    }
+
+    private static final OfDouble commitment$LAYOUT = (OfDouble)$LAYOUT.select(groupElement("commitment"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * double commitment
+     * }
+     */
+    public static final OfDouble commitment$layout() {
+        return commitment$LAYOUT;
+    }
+
+    private static final long commitment$OFFSET = $LAYOUT.byteOffset(groupElement("commitment"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * double commitment
+     * }
+     */
+    public static final long commitment$offset() {
+        return commitment$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * double commitment
+     * }
+     */
+    public static double commitment(MemorySegment struct) {
+        return struct.get(commitment$LAYOUT, commitment$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * double commitment
+     * }
+     */
+    public static void commitment(MemorySegment struct, double fieldValue) {
+        struct.set(commitment$LAYOUT, commitment$OFFSET, fieldValue);
+    }
+
+    private static final OfLong rows$LAYOUT = (OfLong)$LAYOUT.select(groupElement("rows"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int64_t rows
+     * }
+     */
+    public static final OfLong rows$layout() {
+        return rows$LAYOUT;
+    }
+
+    private static final long rows$OFFSET = $LAYOUT.byteOffset(groupElement("rows"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int64_t rows
+     * }
+     */
+    public static final long rows$offset() {
+        return rows$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int64_t rows
+     * }
+     */
+    public static long rows(MemorySegment struct) {
+        return struct.get(rows$LAYOUT, rows$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int64_t rows
+     * }
+     */
+    public static void rows(MemorySegment struct, long fieldValue) {
+        struct.set(rows$LAYOUT, rows$OFFSET, fieldValue);
+    }
+
+    private static final OfLong entropy_rows$LAYOUT = (OfLong)$LAYOUT.select(groupElement("entropy_rows"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int64_t entropy_rows
+     * }
+     */
+    public static final OfLong entropy_rows$layout() {
+        return entropy_rows$LAYOUT;
+    }
+
+    private static final long entropy_rows$OFFSET = $LAYOUT.byteOffset(groupElement("entropy_rows"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int64_t entropy_rows
+     * }
+     */
+    public static final long entropy_rows$offset() {
+        return entropy_rows$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int64_t entropy_rows
+     * }
+     */
+    public static long entropy_rows(MemorySegment struct) {
+        return struct.get(entropy_rows$LAYOUT, entropy_rows$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int64_t entropy_rows
+     * }
+     */
+    public static void entropy_rows(MemorySegment struct, long fieldValue) {
+        struct.set(entropy_rows$LAYOUT, entropy_rows$OFFSET, fieldValue);
     }
 
     /**

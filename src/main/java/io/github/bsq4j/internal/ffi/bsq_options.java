@@ -22,6 +22,21 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     double inverse_temperature;
  *     int32_t non_finite;
  *     int32_t implementation;
+ *     int64_t codebooks;
+ *     int64_t group_size;
+ *     int32_t entropy_form;
+ *     int32_t entropy_floor;
+ *     double entropy_epsilon;
+ *     double sample_entropy_weight;
+ *     int32_t entropy_scale;
+ *     int32_t positive;
+ *     double positive_offset;
+ *     int32_t commitment;
+ *     int32_t channel_first;
+ *     double commitment_weight;
+ *     double straight_through_scale;
+ *     double entropy_fraction;
+ *     int64_t entropy_seed;
  * }
  * }
  */
@@ -38,7 +53,22 @@ public class bsq_options {
         Bsq.C_DOUBLE.withName("diversity_gamma"),
         Bsq.C_DOUBLE.withName("inverse_temperature"),
         Bsq.C_INT.withName("non_finite"),
-        Bsq.C_INT.withName("implementation")
+        Bsq.C_INT.withName("implementation"),
+        Bsq.C_LONG.withName("codebooks"),
+        Bsq.C_LONG.withName("group_size"),
+        Bsq.C_INT.withName("entropy_form"),
+        Bsq.C_INT.withName("entropy_floor"),
+        Bsq.C_DOUBLE.withName("entropy_epsilon"),
+        Bsq.C_DOUBLE.withName("sample_entropy_weight"),
+        Bsq.C_INT.withName("entropy_scale"),
+        Bsq.C_INT.withName("positive"),
+        Bsq.C_DOUBLE.withName("positive_offset"),
+        Bsq.C_INT.withName("commitment"),
+        Bsq.C_INT.withName("channel_first"),
+        Bsq.C_DOUBLE.withName("commitment_weight"),
+        Bsq.C_DOUBLE.withName("straight_through_scale"),
+        Bsq.C_DOUBLE.withName("entropy_fraction"),
+        Bsq.C_LONG.withName("entropy_seed")
     ).withName("bsq_options");
 
     /**
@@ -354,6 +384,666 @@ public class bsq_options {
      */
     public static void implementation(MemorySegment struct, int fieldValue) {
         struct.set(implementation$LAYOUT, implementation$OFFSET, fieldValue);
+    }
+
+    private static final OfLong codebooks$LAYOUT = (OfLong)$LAYOUT.select(groupElement("codebooks"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int64_t codebooks
+     * }
+     */
+    public static final OfLong codebooks$layout() {
+        return codebooks$LAYOUT;
+    }
+
+    private static final long codebooks$OFFSET = $LAYOUT.byteOffset(groupElement("codebooks"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int64_t codebooks
+     * }
+     */
+    public static final long codebooks$offset() {
+        return codebooks$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int64_t codebooks
+     * }
+     */
+    public static long codebooks(MemorySegment struct) {
+        return struct.get(codebooks$LAYOUT, codebooks$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int64_t codebooks
+     * }
+     */
+    public static void codebooks(MemorySegment struct, long fieldValue) {
+        struct.set(codebooks$LAYOUT, codebooks$OFFSET, fieldValue);
+    }
+
+    private static final OfLong group_size$LAYOUT = (OfLong)$LAYOUT.select(groupElement("group_size"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int64_t group_size
+     * }
+     */
+    public static final OfLong group_size$layout() {
+        return group_size$LAYOUT;
+    }
+
+    private static final long group_size$OFFSET = $LAYOUT.byteOffset(groupElement("group_size"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int64_t group_size
+     * }
+     */
+    public static final long group_size$offset() {
+        return group_size$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int64_t group_size
+     * }
+     */
+    public static long group_size(MemorySegment struct) {
+        return struct.get(group_size$LAYOUT, group_size$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int64_t group_size
+     * }
+     */
+    public static void group_size(MemorySegment struct, long fieldValue) {
+        struct.set(group_size$LAYOUT, group_size$OFFSET, fieldValue);
+    }
+
+    private static final OfInt entropy_form$LAYOUT = (OfInt)$LAYOUT.select(groupElement("entropy_form"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t entropy_form
+     * }
+     */
+    public static final OfInt entropy_form$layout() {
+        return entropy_form$LAYOUT;
+    }
+
+    private static final long entropy_form$OFFSET = $LAYOUT.byteOffset(groupElement("entropy_form"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t entropy_form
+     * }
+     */
+    public static final long entropy_form$offset() {
+        return entropy_form$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t entropy_form
+     * }
+     */
+    public static int entropy_form(MemorySegment struct) {
+        return struct.get(entropy_form$LAYOUT, entropy_form$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t entropy_form
+     * }
+     */
+    public static void entropy_form(MemorySegment struct, int fieldValue) {
+        struct.set(entropy_form$LAYOUT, entropy_form$OFFSET, fieldValue);
+    }
+
+    private static final OfInt entropy_floor$LAYOUT = (OfInt)$LAYOUT.select(groupElement("entropy_floor"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t entropy_floor
+     * }
+     */
+    public static final OfInt entropy_floor$layout() {
+        return entropy_floor$LAYOUT;
+    }
+
+    private static final long entropy_floor$OFFSET = $LAYOUT.byteOffset(groupElement("entropy_floor"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t entropy_floor
+     * }
+     */
+    public static final long entropy_floor$offset() {
+        return entropy_floor$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t entropy_floor
+     * }
+     */
+    public static int entropy_floor(MemorySegment struct) {
+        return struct.get(entropy_floor$LAYOUT, entropy_floor$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t entropy_floor
+     * }
+     */
+    public static void entropy_floor(MemorySegment struct, int fieldValue) {
+        struct.set(entropy_floor$LAYOUT, entropy_floor$OFFSET, fieldValue);
+    }
+
+    private static final OfDouble entropy_epsilon$LAYOUT = (OfDouble)$LAYOUT.select(groupElement("entropy_epsilon"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * double entropy_epsilon
+     * }
+     */
+    public static final OfDouble entropy_epsilon$layout() {
+        return entropy_epsilon$LAYOUT;
+    }
+
+    private static final long entropy_epsilon$OFFSET = $LAYOUT.byteOffset(groupElement("entropy_epsilon"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * double entropy_epsilon
+     * }
+     */
+    public static final long entropy_epsilon$offset() {
+        return entropy_epsilon$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * double entropy_epsilon
+     * }
+     */
+    public static double entropy_epsilon(MemorySegment struct) {
+        return struct.get(entropy_epsilon$LAYOUT, entropy_epsilon$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * double entropy_epsilon
+     * }
+     */
+    public static void entropy_epsilon(MemorySegment struct, double fieldValue) {
+        struct.set(entropy_epsilon$LAYOUT, entropy_epsilon$OFFSET, fieldValue);
+    }
+
+    private static final OfDouble sample_entropy_weight$LAYOUT = (OfDouble)$LAYOUT.select(groupElement("sample_entropy_weight"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * double sample_entropy_weight
+     * }
+     */
+    public static final OfDouble sample_entropy_weight$layout() {
+        return sample_entropy_weight$LAYOUT;
+    }
+
+    private static final long sample_entropy_weight$OFFSET = $LAYOUT.byteOffset(groupElement("sample_entropy_weight"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * double sample_entropy_weight
+     * }
+     */
+    public static final long sample_entropy_weight$offset() {
+        return sample_entropy_weight$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * double sample_entropy_weight
+     * }
+     */
+    public static double sample_entropy_weight(MemorySegment struct) {
+        return struct.get(sample_entropy_weight$LAYOUT, sample_entropy_weight$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * double sample_entropy_weight
+     * }
+     */
+    public static void sample_entropy_weight(MemorySegment struct, double fieldValue) {
+        struct.set(sample_entropy_weight$LAYOUT, sample_entropy_weight$OFFSET, fieldValue);
+    }
+
+    private static final OfInt entropy_scale$LAYOUT = (OfInt)$LAYOUT.select(groupElement("entropy_scale"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t entropy_scale
+     * }
+     */
+    public static final OfInt entropy_scale$layout() {
+        return entropy_scale$LAYOUT;
+    }
+
+    private static final long entropy_scale$OFFSET = $LAYOUT.byteOffset(groupElement("entropy_scale"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t entropy_scale
+     * }
+     */
+    public static final long entropy_scale$offset() {
+        return entropy_scale$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t entropy_scale
+     * }
+     */
+    public static int entropy_scale(MemorySegment struct) {
+        return struct.get(entropy_scale$LAYOUT, entropy_scale$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t entropy_scale
+     * }
+     */
+    public static void entropy_scale(MemorySegment struct, int fieldValue) {
+        struct.set(entropy_scale$LAYOUT, entropy_scale$OFFSET, fieldValue);
+    }
+
+    private static final OfInt positive$LAYOUT = (OfInt)$LAYOUT.select(groupElement("positive"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t positive
+     * }
+     */
+    public static final OfInt positive$layout() {
+        return positive$LAYOUT;
+    }
+
+    private static final long positive$OFFSET = $LAYOUT.byteOffset(groupElement("positive"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t positive
+     * }
+     */
+    public static final long positive$offset() {
+        return positive$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t positive
+     * }
+     */
+    public static int positive(MemorySegment struct) {
+        return struct.get(positive$LAYOUT, positive$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t positive
+     * }
+     */
+    public static void positive(MemorySegment struct, int fieldValue) {
+        struct.set(positive$LAYOUT, positive$OFFSET, fieldValue);
+    }
+
+    private static final OfDouble positive_offset$LAYOUT = (OfDouble)$LAYOUT.select(groupElement("positive_offset"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * double positive_offset
+     * }
+     */
+    public static final OfDouble positive_offset$layout() {
+        return positive_offset$LAYOUT;
+    }
+
+    private static final long positive_offset$OFFSET = $LAYOUT.byteOffset(groupElement("positive_offset"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * double positive_offset
+     * }
+     */
+    public static final long positive_offset$offset() {
+        return positive_offset$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * double positive_offset
+     * }
+     */
+    public static double positive_offset(MemorySegment struct) {
+        return struct.get(positive_offset$LAYOUT, positive_offset$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * double positive_offset
+     * }
+     */
+    public static void positive_offset(MemorySegment struct, double fieldValue) {
+        struct.set(positive_offset$LAYOUT, positive_offset$OFFSET, fieldValue);
+    }
+
+    private static final OfInt commitment$LAYOUT = (OfInt)$LAYOUT.select(groupElement("commitment"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t commitment
+     * }
+     */
+    public static final OfInt commitment$layout() {
+        return commitment$LAYOUT;
+    }
+
+    private static final long commitment$OFFSET = $LAYOUT.byteOffset(groupElement("commitment"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t commitment
+     * }
+     */
+    public static final long commitment$offset() {
+        return commitment$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t commitment
+     * }
+     */
+    public static int commitment(MemorySegment struct) {
+        return struct.get(commitment$LAYOUT, commitment$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t commitment
+     * }
+     */
+    public static void commitment(MemorySegment struct, int fieldValue) {
+        struct.set(commitment$LAYOUT, commitment$OFFSET, fieldValue);
+    }
+
+    private static final OfInt channel_first$LAYOUT = (OfInt)$LAYOUT.select(groupElement("channel_first"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t channel_first
+     * }
+     */
+    public static final OfInt channel_first$layout() {
+        return channel_first$LAYOUT;
+    }
+
+    private static final long channel_first$OFFSET = $LAYOUT.byteOffset(groupElement("channel_first"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t channel_first
+     * }
+     */
+    public static final long channel_first$offset() {
+        return channel_first$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t channel_first
+     * }
+     */
+    public static int channel_first(MemorySegment struct) {
+        return struct.get(channel_first$LAYOUT, channel_first$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t channel_first
+     * }
+     */
+    public static void channel_first(MemorySegment struct, int fieldValue) {
+        struct.set(channel_first$LAYOUT, channel_first$OFFSET, fieldValue);
+    }
+
+    private static final OfDouble commitment_weight$LAYOUT = (OfDouble)$LAYOUT.select(groupElement("commitment_weight"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * double commitment_weight
+     * }
+     */
+    public static final OfDouble commitment_weight$layout() {
+        return commitment_weight$LAYOUT;
+    }
+
+    private static final long commitment_weight$OFFSET = $LAYOUT.byteOffset(groupElement("commitment_weight"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * double commitment_weight
+     * }
+     */
+    public static final long commitment_weight$offset() {
+        return commitment_weight$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * double commitment_weight
+     * }
+     */
+    public static double commitment_weight(MemorySegment struct) {
+        return struct.get(commitment_weight$LAYOUT, commitment_weight$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * double commitment_weight
+     * }
+     */
+    public static void commitment_weight(MemorySegment struct, double fieldValue) {
+        struct.set(commitment_weight$LAYOUT, commitment_weight$OFFSET, fieldValue);
+    }
+
+    private static final OfDouble straight_through_scale$LAYOUT = (OfDouble)$LAYOUT.select(groupElement("straight_through_scale"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * double straight_through_scale
+     * }
+     */
+    public static final OfDouble straight_through_scale$layout() {
+        return straight_through_scale$LAYOUT;
+    }
+
+    private static final long straight_through_scale$OFFSET = $LAYOUT.byteOffset(groupElement("straight_through_scale"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * double straight_through_scale
+     * }
+     */
+    public static final long straight_through_scale$offset() {
+        return straight_through_scale$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * double straight_through_scale
+     * }
+     */
+    public static double straight_through_scale(MemorySegment struct) {
+        return struct.get(straight_through_scale$LAYOUT, straight_through_scale$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * double straight_through_scale
+     * }
+     */
+    public static void straight_through_scale(MemorySegment struct, double fieldValue) {
+        struct.set(straight_through_scale$LAYOUT, straight_through_scale$OFFSET, fieldValue);
+    }
+
+    private static final OfDouble entropy_fraction$LAYOUT = (OfDouble)$LAYOUT.select(groupElement("entropy_fraction"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * double entropy_fraction
+     * }
+     */
+    public static final OfDouble entropy_fraction$layout() {
+        return entropy_fraction$LAYOUT;
+    }
+
+    private static final long entropy_fraction$OFFSET = $LAYOUT.byteOffset(groupElement("entropy_fraction"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * double entropy_fraction
+     * }
+     */
+    public static final long entropy_fraction$offset() {
+        return entropy_fraction$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * double entropy_fraction
+     * }
+     */
+    public static double entropy_fraction(MemorySegment struct) {
+        return struct.get(entropy_fraction$LAYOUT, entropy_fraction$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * double entropy_fraction
+     * }
+     */
+    public static void entropy_fraction(MemorySegment struct, double fieldValue) {
+        struct.set(entropy_fraction$LAYOUT, entropy_fraction$OFFSET, fieldValue);
+    }
+
+    private static final OfLong entropy_seed$LAYOUT = (OfLong)$LAYOUT.select(groupElement("entropy_seed"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int64_t entropy_seed
+     * }
+     */
+    public static final OfLong entropy_seed$layout() {
+        return entropy_seed$LAYOUT;
+    }
+
+    private static final long entropy_seed$OFFSET = $LAYOUT.byteOffset(groupElement("entropy_seed"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int64_t entropy_seed
+     * }
+     */
+    public static final long entropy_seed$offset() {
+        return entropy_seed$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int64_t entropy_seed
+     * }
+     */
+    public static long entropy_seed(MemorySegment struct) {
+        return struct.get(entropy_seed$LAYOUT, entropy_seed$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int64_t entropy_seed
+     * }
+     */
+    public static void entropy_seed(MemorySegment struct, long fieldValue) {
+        struct.set(entropy_seed$LAYOUT, entropy_seed$OFFSET, fieldValue);
     }
 
     /**
