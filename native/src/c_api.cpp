@@ -5,8 +5,10 @@
 
 #include "bsq/bsq.h"
 #include "buffers.h"
+#include "codes.h"
 #include "device.h"
 #include "live_handles.h"
+#include "loss_sums.h"
 #include "options.h"
 #include "quantizer.h"
 #include "status.h"
@@ -19,6 +21,7 @@ using bsq::Buffer;
 using bsq::Code;
 using bsq::Losses;
 using bsq::Options;
+using bsq::RowShape;
 
 // Calls body with a value of the element type's C++ type.
 template <class Body>
@@ -34,16 +37,52 @@ void with_dtype(int32_t dtype, const Body& body) {
   }
 }
 
-constexpr int64_t kIndexSize = sizeof(int64_t);
-
-Options host_options(const bsq_options* options) {
-  const Options opts = Options::from(options);
-  if (opts.implementation == bsq::Implementation::kOperators) {
-    bsq::fail(Code::kUnsupported,
-              "implementation is BSQ_IMPLEMENTATION_OPERATORS, which the host functions do not "
-              "offer; use tensors");
+// What all host calls on rows are given.
+struct HostCall {
+  HostCall(const bsq_options* given, int64_t items, int64_t positions)
+      : options(Options::from(given)), shape{items, positions} {
+    if (options.implementation == bsq::Implementation::kOperators) {
+      bsq::fail(Code::kUnsupported,
+                "implementation is BSQ_IMPLEMENTATION_OPERATORS, which the host functions do not "
+                "offer; use tensors");
+    }
+    bsq::check_count(items, "items");
+    bsq::check_count(positions, "positions");
+    int64_t rows = 0;
+    if (__builtin_mul_overflow(items, positions, &rows)) {
+      bsq::fail(Code::kInvalidArgument, items, " items of ", positions,
+                " positions are more than 2^63 - 1 rows");
+    }
   }
-  return opts;
+
+  template <class T>
+  [[nodiscard]] Buffer vectors(const Buffer& buffer) const {
+    return bsq::checked(buffer, shape.rows(), options.row_length(), sizeof(T));
+  }
+  template <class T>
+  [[nodiscard]] Buffer optional_vectors(const Buffer& buffer) const {
+    return buffer.absent() ? buffer : vectors<T>(buffer);
+  }
+  [[nodiscard]] Buffer indices(const Buffer& buffer) const {
+    return bsq::checked(buffer, shape.rows(), options.row_indices(), sizeof(int64_t));
+  }
+  [[nodiscard]] Buffer mask(const Buffer& buffer) const {
+    return buffer.absent() ? buffer : bsq::checked(buffer, shape.rows(), 1, sizeof(uint8_t));
+  }
+
+  Options options;
+  RowShape shape;
+};
+
+Buffer checked_sums(const Options& options, const double* sums, int64_t bytes) {
+  return bsq::checked({"sums", sums, bytes}, options.loss_sums_size(), 1, sizeof(double));
+}
+
+Buffer required_losses(bsq_losses* losses) {
+  if (losses == nullptr) {
+    bsq::fail(Code::kInvalidArgument, "losses is NULL");
+  }
+  return bsq::checked_losses(losses);
 }
 
 }  // namespace
@@ -74,61 +113,85 @@ const char* bsq_device_implementation(int32_t device_type) {
 
 int64_t bsq_debug_live_handles(void) { return bsq::live_handles(); }
 
-bsq_status* bsq_host_encode(const bsq_options* options, int32_t dtype, int64_t rows, const void* x,
-                            int64_t x_bytes, int64_t* indices, int64_t indices_bytes) {
+bsq_status* bsq_options_init(bsq_options* options, uint64_t struct_size, int64_t code_dim) {
+  return bsq::guard([&] { bsq::init_options(options, struct_size, code_dim); });
+}
+
+bsq_status* bsq_loss_sums_size(const bsq_options* options, int64_t* size) {
   return bsq::guard([&] {
-    const Options opts = host_options(options);
-    bsq::check_count(rows, "rows");
+    const Options opts = Options::from(options);
+    opts.require_losses();
+    if (size == nullptr) {
+      bsq::fail(Code::kInvalidArgument, "size is NULL");
+    }
+    *size = opts.loss_sums_size();
+  });
+}
+
+bsq_status* bsq_losses_from_sums(const bsq_options* options, const double* sums, int64_t sums_bytes,
+                                 bsq_losses* losses) {
+  return bsq::guard([&] {
+    const Options opts = Options::from(options);
+    opts.require_losses();
+    const Buffer in = checked_sums(opts, sums, sums_bytes);
+    const Buffer out = required_losses(losses);
+    bsq::check_no_overlap(out, {in});
+    bsq::store_losses(bsq::losses_from_sums(opts, sums), losses, static_cast<uint64_t>(out.bytes));
+  });
+}
+
+bsq_status* bsq_host_encode(const bsq_options* options, int32_t dtype, int64_t items,
+                            int64_t positions, const void* x, int64_t x_bytes, int64_t* indices,
+                            int64_t indices_bytes) {
+  return bsq::guard([&] {
+    const HostCall call(options, items, positions);
     with_dtype(dtype, [&](auto type) {
       using T = decltype(type);
-      const Buffer in = bsq::checked({"x", x, x_bytes}, rows, opts.code_dim, sizeof(T));
-      const Buffer out = bsq::checked({"indices", indices, indices_bytes}, rows, 1, kIndexSize);
+      const Buffer in = call.vectors<T>({"x", x, x_bytes});
+      const Buffer out = call.indices({"indices", indices, indices_bytes});
       bsq::check_no_overlap(out, {in});
-      bsq::encode(opts, static_cast<const T*>(x), rows, indices);
+      bsq::encode(call.options, call.shape, static_cast<const T*>(x), indices);
     });
   });
 }
 
-bsq_status* bsq_host_decode(const bsq_options* options, int32_t dtype, int64_t rows,
-                            const int64_t* indices, int64_t indices_bytes, void* quantized,
-                            int64_t quantized_bytes) {
+bsq_status* bsq_host_decode(const bsq_options* options, int32_t dtype, int64_t items,
+                            int64_t positions, const int64_t* indices, int64_t indices_bytes,
+                            void* quantized, int64_t quantized_bytes) {
   return bsq::guard([&] {
-    const Options opts = host_options(options);
-    bsq::check_count(rows, "rows");
+    const HostCall call(options, items, positions);
     with_dtype(dtype, [&](auto type) {
       using T = decltype(type);
-      const Buffer in = bsq::checked({"indices", indices, indices_bytes}, rows, 1, kIndexSize);
-      const Buffer out =
-          bsq::checked({"quantized", quantized, quantized_bytes}, rows, opts.code_dim, sizeof(T));
+      const Buffer in = call.indices({"indices", indices, indices_bytes});
+      const Buffer out = call.vectors<T>({"quantized", quantized, quantized_bytes});
       bsq::check_no_overlap(out, {in});
-      bsq::decode(opts, indices, rows, static_cast<T*>(quantized));
+      bsq::decode(call.options, call.shape, indices, static_cast<T*>(quantized));
     });
   });
 }
 
-bsq_status* bsq_host_forward(const bsq_options* options, int32_t dtype, int64_t rows, const void* x,
-                             int64_t x_bytes, void* quantized, int64_t quantized_bytes,
+bsq_status* bsq_host_forward(const bsq_options* options, int32_t dtype, int64_t items,
+                             int64_t positions, const void* x, int64_t x_bytes, const uint8_t* mask,
+                             int64_t mask_bytes, void* quantized, int64_t quantized_bytes,
                              int64_t* indices, int64_t indices_bytes, bsq_losses* losses) {
   return bsq::guard([&] {
-    const Options opts = host_options(options);
-    bsq::check_count(rows, "rows");
+    const HostCall call(options, items, positions);
     const Buffer losses_out = bsq::checked_losses(losses);
     with_dtype(dtype, [&](auto type) {
       using T = decltype(type);
-      const Buffer in = bsq::checked({"x", x, x_bytes}, rows, opts.code_dim, sizeof(T));
-      const Buffer given_quantized{"quantized", quantized, quantized_bytes};
-      const Buffer given_indices{"indices", indices, indices_bytes};
+      const Buffer in = call.vectors<T>({"x", x, x_bytes});
+      const Buffer mask_in = call.mask({"mask", mask, mask_bytes});
       const Buffer quantized_out =
-          given_quantized.absent() ? given_quantized
-                                   : bsq::checked(given_quantized, rows, opts.code_dim, sizeof(T));
+          call.optional_vectors<T>({"quantized", quantized, quantized_bytes});
+      const Buffer given_indices{"indices", indices, indices_bytes};
       const Buffer indices_out =
-          given_indices.absent() ? given_indices : bsq::checked(given_indices, rows, 1, kIndexSize);
-      bsq::check_no_overlap(quantized_out, {in, indices_out});
-      bsq::check_no_overlap(indices_out, {in});
-      bsq::check_no_overlap(losses_out, {in, quantized_out, indices_out});
+          given_indices.absent() ? given_indices : call.indices(given_indices);
+      bsq::check_no_overlap(quantized_out, {in, mask_in, indices_out});
+      bsq::check_no_overlap(indices_out, {in, mask_in});
+      bsq::check_no_overlap(losses_out, {in, mask_in, quantized_out, indices_out});
       Losses computed;
-      bsq::forward(opts, static_cast<const T*>(x), rows, static_cast<T*>(quantized), indices,
-                   losses == nullptr ? nullptr : &computed);
+      bsq::forward(call.options, call.shape, static_cast<const T*>(x), mask,
+                   static_cast<T*>(quantized), indices, losses == nullptr ? nullptr : &computed);
       if (losses != nullptr) {
         bsq::store_losses(computed, losses, static_cast<uint64_t>(losses_out.bytes));
       }
@@ -136,26 +199,49 @@ bsq_status* bsq_host_forward(const bsq_options* options, int32_t dtype, int64_t 
   });
 }
 
-bsq_status* bsq_host_backward(const bsq_options* options, int32_t dtype, int64_t rows,
-                              const void* x, int64_t x_bytes, const void* grad_quantized,
+bsq_status* bsq_host_loss_sums(const bsq_options* options, int32_t dtype, int64_t items,
+                               int64_t positions, const void* x, int64_t x_bytes,
+                               const uint8_t* mask, int64_t mask_bytes, double* sums,
+                               int64_t sums_bytes) {
+  return bsq::guard([&] {
+    const HostCall call(options, items, positions);
+    call.options.require_losses();
+    with_dtype(dtype, [&](auto type) {
+      using T = decltype(type);
+      const Buffer in = call.vectors<T>({"x", x, x_bytes});
+      const Buffer mask_in = call.mask({"mask", mask, mask_bytes});
+      const Buffer out = checked_sums(call.options, sums, sums_bytes);
+      bsq::check_no_overlap(out, {in, mask_in});
+      bsq::loss_sums(call.options, call.shape, static_cast<const T*>(x), mask, sums);
+    });
+  });
+}
+
+bsq_status* bsq_host_backward(const bsq_options* options, int32_t dtype, int64_t items,
+                              int64_t positions, const void* x, int64_t x_bytes,
+                              const uint8_t* mask, int64_t mask_bytes, const double* sums,
+                              int64_t sums_bytes, const void* grad_quantized,
                               int64_t grad_quantized_bytes, double grad_aux_loss, void* grad_x,
                               int64_t grad_x_bytes) {
   return bsq::guard([&] {
-    const Options opts = host_options(options);
-    bsq::check_count(rows, "rows");
+    const HostCall call(options, items, positions);
+    if (grad_aux_loss != 0) {
+      call.options.require_losses();
+    }
     with_dtype(dtype, [&](auto type) {
       using T = decltype(type);
-      const auto row_buffer = [&](const Buffer& buffer) {
-        return bsq::checked(buffer, rows, opts.code_dim, sizeof(T));
-      };
-      const Buffer in = row_buffer({"x", x, x_bytes});
-      const Buffer given_gradient{"grad_quantized", grad_quantized, grad_quantized_bytes};
+      const Buffer in = call.vectors<T>({"x", x, x_bytes});
+      const Buffer mask_in = call.mask({"mask", mask, mask_bytes});
+      const Buffer given_sums{"sums", sums, sums_bytes};
+      const Buffer sums_in = given_sums.absent() || grad_aux_loss == 0
+                                 ? given_sums
+                                 : checked_sums(call.options, sums, sums_bytes);
       const Buffer gradient_in =
-          given_gradient.absent() ? given_gradient : row_buffer(given_gradient);
-      const Buffer out = row_buffer({"grad_x", grad_x, grad_x_bytes});
-      bsq::check_no_overlap(out, {in, gradient_in});
-      bsq::backward(opts, static_cast<const T*>(x), rows, static_cast<const T*>(grad_quantized),
-                    grad_aux_loss, static_cast<T*>(grad_x));
+          call.optional_vectors<T>({"grad_quantized", grad_quantized, grad_quantized_bytes});
+      const Buffer out = call.vectors<T>({"grad_x", grad_x, grad_x_bytes});
+      bsq::check_no_overlap(out, {in, mask_in, sums_in, gradient_in});
+      bsq::backward(call.options, call.shape, static_cast<const T*>(x), mask, sums,
+                    static_cast<const T*>(grad_quantized), grad_aux_loss, static_cast<T*>(grad_x));
     });
   });
 }
@@ -174,18 +260,17 @@ bsq_status* bsq_host_bits_to_codes(int32_t dtype, int64_t count, const void* bit
   });
 }
 
-bsq_status* bsq_host_codes_to_indices(const bsq_options* options, int32_t dtype, int64_t rows,
-                                      const void* codes, int64_t codes_bytes, int64_t* indices,
-                                      int64_t indices_bytes) {
+bsq_status* bsq_host_codes_to_indices(const bsq_options* options, int32_t dtype, int64_t items,
+                                      int64_t positions, const void* codes, int64_t codes_bytes,
+                                      int64_t* indices, int64_t indices_bytes) {
   return bsq::guard([&] {
-    const Options opts = host_options(options);
-    bsq::check_count(rows, "rows");
+    const HostCall call(options, items, positions);
     with_dtype(dtype, [&](auto type) {
       using T = decltype(type);
-      const Buffer in = bsq::checked({"codes", codes, codes_bytes}, rows, opts.code_dim, sizeof(T));
-      const Buffer out = bsq::checked({"indices", indices, indices_bytes}, rows, 1, kIndexSize);
+      const Buffer in = call.vectors<T>({"codes", codes, codes_bytes});
+      const Buffer out = call.indices({"indices", indices, indices_bytes});
       bsq::check_no_overlap(out, {in});
-      bsq::codes_to_indices(opts, static_cast<const T*>(codes), rows, indices);
+      bsq::codes_to_indices(call.options, call.shape, static_cast<const T*>(codes), indices);
     });
   });
 }

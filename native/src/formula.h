@@ -3,15 +3,11 @@
 
 namespace bsq {
 
-// The reference's clamp inside the logarithm.
-inline constexpr double kEpsilon = 1e-5;
-inline constexpr double kLogEpsilon = -11.512925464970229;
-
 // The norm below which the reference treats it as a constant (torch.nn.functional.normalize).
 inline constexpr double kMinNorm = 1e-12;
 
 // Where squares of float64 components could overflow, rows are scaled by this first:
-// (2^1024 * 2^-520)^2 * 63 is finite.
+// (2^1024 * 2^-520)^2 * 1024 is finite.
 inline constexpr double kOverflowScale = 0x1p-520;
 
 }  // namespace bsq

@@ -61,6 +61,33 @@ double entropy_difference(const Options& options, const LossTerms& terms) {
 
 }  // namespace
 
+void init_options(bsq_options* options, uint64_t struct_size, int64_t code_dim) {
+  if (options == nullptr) {
+    fail(Code::kInvalidArgument, "options is NULL");
+  }
+  if (reinterpret_cast<uintptr_t>(options) % alignof(bsq_options) != 0) {
+    fail(Code::kInvalidArgument, "bsq_options is at an address not aligned to 8 bytes");
+  }
+  if (struct_size < sizeof(bsq_options) || struct_size > kMaxStructSize) {
+    fail(Code::kInvalidArgument, "struct_size is ", struct_size, ", expected at least ",
+         sizeof(bsq_options), " (sizeof(bsq_options)) and at most ", kMaxStructSize);
+  }
+  check_range(code_dim, "code_dim", 1, kMaxCodeDim);
+  std::memset(options, 0, struct_size);
+  options->struct_size = struct_size;
+  options->code_dim = code_dim;
+  options->codebooks = 1;
+  options->inverse_temperature = 100;
+  options->entropy_epsilon = 1e-5;
+  options->entropy_loss_weight = 0.1;
+  options->sample_entropy_weight = 1;
+  options->diversity_gamma = 1;
+  options->positive_offset = 5;
+  options->straight_through_scale = 1;
+  options->entropy_fraction = 1;
+  // All else is 0: that is the default of each.
+}
+
 uint64_t checked_struct_size(const void* pointer, const char* name, uint64_t known_size) {
   if (pointer == nullptr) {
     fail(Code::kInvalidArgument, name, " is NULL");
@@ -118,6 +145,7 @@ Options Options::from(const bsq_options* options) {
   result.code_dim = options->code_dim;
   result.codebooks = options->codebooks;
   result.group_size = checked_group_size(*options);
+  result.group_count = result.code_dim / result.group_size;
   result.inverse_temperature = options->inverse_temperature;
   result.analytical = checked_choice(options->entropy_form, "entropy_form", "BSQ_ENTROPY_EXACT",
                                      "BSQ_ENTROPY_ANALYTICAL");

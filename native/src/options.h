@@ -39,7 +39,7 @@ struct Options {
 
   // Components of a row.
   [[nodiscard]] int64_t row_length() const { return codebooks * code_dim; }
-  [[nodiscard]] int64_t groups() const { return code_dim / group_size; }
+  [[nodiscard]] int64_t groups() const { return group_count; }
   // Indices of a row.
   [[nodiscard]] int64_t row_indices() const { return codebooks * groups(); }
 
@@ -66,7 +66,8 @@ struct Options {
 
   int64_t code_dim;
   int64_t codebooks;
-  int64_t group_size;  // never 0
+  int64_t group_size;   // never 0
+  int64_t group_count;  // groups of a code
   double inverse_temperature;
   bool analytical;
   EntropyFloor entropy_floor;
@@ -107,6 +108,9 @@ struct Losses {
 // d(entropy loss)/d(sample_entropy_weight * per_sample_entropy - diversity_gamma *
 // codebook_entropy): 1 unless it is made positive.
 [[nodiscard]] double entropy_loss_slope(const Options& options, const LossTerms& terms);
+
+// Sets a struct of struct_size bytes to the defaults. Throws Error.
+void init_options(bsq_options* options, uint64_t struct_size, int64_t code_dim);
 
 // Checks the struct_size of a struct of this name that has known_size bytes in this version, and
 // returns it. Throws Error where it cannot be right, or the pointer is NULL or not aligned.

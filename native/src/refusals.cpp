@@ -1,5 +1,7 @@
 #include "refusals.h"
 
+#include <string>
+
 #include "error.h"
 
 namespace bsq {
@@ -9,9 +11,13 @@ void refuse_non_finite(int64_t row, int64_t column, double value) {
        ", expected a finite number");
 }
 
-void refuse_index(int64_t row, int64_t index, int64_t code_dim) {
-  fail(Code::kInvalidArgument, "indices[", row, "] is ", index, ", expected 0 to ",
-       (uint64_t{1} << code_dim) - 1, " for code_dim ", code_dim);
+void refuse_index(const Options& options, int64_t row, int64_t column, int64_t index) {
+  const std::string position = options.row_indices() == 1
+                                   ? std::to_string(row)
+                                   : std::to_string(row) + ", " + std::to_string(column);
+  fail(Code::kInvalidArgument, "indices[", position, "] is ", index, ", expected 0 to ",
+       (uint64_t{1} << options.group_size) - 1, " for ",
+       options.groups() == 1 ? "code_dim " : "group_size ", options.group_size);
 }
 
 void refuse_code(int64_t row, int64_t column, double value) {

@@ -4,11 +4,14 @@
 
 #include <cstdint>
 
+#include "options.h"
+
 namespace bsq {
 
 [[noreturn]] void refuse_non_finite(int64_t row, int64_t column, double value);
 
-[[noreturn]] void refuse_index(int64_t row, int64_t index, int64_t code_dim);
+// The column is that in the indices of a row.
+[[noreturn]] void refuse_index(const Options& options, int64_t row, int64_t column, int64_t index);
 
 [[noreturn]] void refuse_code(int64_t row, int64_t column, double value);
 

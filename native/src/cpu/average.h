@@ -10,13 +10,13 @@
 
 namespace bsq::cpu::BSQ_CPU_ARCHITECTURE {
 
-// The probability, relative to a row's largest, below which an outer code is left out. Of 2^D codes
-// none of which is above it, that is at most 2^-26 of the row's probability, half a unit in the
-// last place of float32. At the usual temperatures it is most of them. In float64 nothing is left
-// out but what is too small to be a normal number.
+// The probability, relative to a row's largest, below which an outer code is left out. Of 2^bits
+// codes none of which is above it, that is at most 2^-26 of the row's probability, half a unit in
+// the last place of float32. At the usual temperatures it is most of them. In float64 nothing is
+// left out but what is too small to be a normal number.
 template <class T>
-inline T negligible(int64_t dim) {
-  return sizeof(T) == 4 ? static_cast<T>(std::ldexp(1.0, static_cast<int>(-26 - dim)))
+inline T negligible(int64_t bits) {
+  return sizeof(T) == 4 ? static_cast<T>(std::ldexp(1.0, static_cast<int>(-26 - bits)))
                         : std::numeric_limits<T>::min();
 }
 
@@ -41,7 +41,7 @@ void add_distributions(const CodeSplit<T>& split, const Factors<T>& factors, int
                        int64_t begin, int64_t end, T* sums) {
   constexpr int64_t kWidth = Simd<T>::kWidth;
   constexpr int64_t kInner = CodeSplit<T>::kInner;
-  const T cutoff = negligible<T>(split.dim);
+  const T cutoff = negligible<T>(split.bits);
   alignas(kVectorBytes) T probabilities[kBlockRows];
   for (int64_t outer = begin; outer < end; ++outer) {
     const T* const leading = factors.leading + (outer >> split.middle_bits) * stride;

@@ -31,39 +31,43 @@ bool all_finite(const T* values, int64_t count) {
 }  // namespace
 
 template <class T>
-int64_t first_non_finite(const T* row, int64_t dim) {
-  const T* const end = row + dim;
-  const T* const found = std::find_if(row, end, [](T value) { return !std::isfinite(value); });
-  return found == end ? -1 : found - row;
-}
-
-template <class T>
-int64_t first_non_finite_row(const T* x, int64_t rows, int64_t dim) {
-  const int64_t size = rows * dim;
-  for (int64_t begin = 0; begin < size; begin += kBlock) {
-    const int64_t count = std::min(kBlock, size - begin);
-    const int64_t found = all_finite(x + begin, count) ? -1 : first_non_finite(x + begin, count);
-    if (found >= 0) {
-      return (begin + found) / dim;
+int64_t first_non_finite(const T* components, int64_t count, int64_t step) {
+  for (int64_t i = 0; i < count; ++i) {
+    if (!std::isfinite(components[i * step])) {
+      return i;
     }
   }
   return -1;
 }
 
 template <class T>
-void quantize_non_finite(const T* row, int64_t dim, T* quantized) {
-  const bool has_nan = std::any_of(row, row + dim, [](T value) { return std::isnan(value); });
+int64_t first_non_finite(const T* x, int64_t size) {
+  for (int64_t begin = 0; begin < size; begin += kBlock) {
+    const int64_t count = std::min(kBlock, size - begin);
+    if (!all_finite(x + begin, count)) {
+      return begin + first_non_finite(x + begin, count, 1);
+    }
+  }
+  return -1;
+}
+
+template <class T>
+void quantize_non_finite(const T* code, int64_t dim, int64_t step, T* quantized) {
+  bool has_nan = false;
+  for (int64_t i = 0; i < dim * step; i += step) {
+    has_nan = has_nan || std::isnan(code[i]);
+  }
   const auto negative = static_cast<T>(-1 / std::sqrt(static_cast<double>(dim)));
-  for (int64_t d = 0; d < dim; ++d) {
-    quantized[d] = has_nan || std::isinf(row[d]) ? std::numeric_limits<T>::quiet_NaN() : negative;
+  for (int64_t i = 0; i < dim * step; i += step) {
+    quantized[i] = has_nan || std::isinf(code[i]) ? std::numeric_limits<T>::quiet_NaN() : negative;
   }
 }
 
-int64_t first_bad_index(const int64_t* indices, int64_t rows, int64_t dim) {
-  const auto is_bad = [dim](int64_t index) { return static_cast<uint64_t>(index) >> dim != 0; };
-  for (int64_t begin = 0; begin < rows; begin += kBlock) {
-    const int64_t* const end = indices + std::min(rows, begin + kBlock);
-    // A bit that one of them has beyond dim, all of them together have.
+int64_t first_bad_index(const int64_t* indices, int64_t count, int64_t bits) {
+  const auto is_bad = [bits](int64_t index) { return static_cast<uint64_t>(index) >> bits != 0; };
+  for (int64_t begin = 0; begin < count; begin += kBlock) {
+    const int64_t* const end = indices + std::min(count, begin + kBlock);
+    // A bit that one of them has beyond these, all of them together have.
     const int64_t* const found =
         is_bad(std::reduce(indices + begin, end, int64_t{0}, std::bit_or<>()))
             ? std::find_if(indices + begin, end, is_bad)
@@ -76,27 +80,25 @@ int64_t first_bad_index(const int64_t* indices, int64_t rows, int64_t dim) {
 }
 
 template <class T>
-std::optional<Position> codes_to_indices(const T* codes, int64_t rows, int64_t dim,
-                                         int64_t* indices) {
-  for (int64_t row = 0; row < rows; ++row, codes += dim) {
-    uint64_t index = 0;
-    for (int64_t d = 0; d < dim; ++d) {
-      if (!std::isfinite(codes[d]) || codes[d] == 0) {
-        return Position{row, d};
-      }
-      index = index << 1 | static_cast<uint64_t>(codes[d] > 0);
+int64_t code_to_index(const T* code, int64_t bits, int64_t step, int64_t* index) {
+  uint64_t result = 0;
+  for (int64_t bit = 0; bit < bits; ++bit) {
+    const T value = code[bit * step];
+    if (!std::isfinite(value) || value == 0) {
+      return bit;
     }
-    indices[row] = static_cast<int64_t>(index);
+    result = result << 1 | static_cast<uint64_t>(value > 0);
   }
-  return std::nullopt;
+  *index = static_cast<int64_t>(result);
+  return -1;
 }
 
 // NOLINTBEGIN(bugprone-macro-parentheses): T is a type
 #define BSQ_INSTANTIATE(T)                                           \
+  template int64_t first_non_finite(const T*, int64_t, int64_t);     \
   template int64_t first_non_finite(const T*, int64_t);              \
-  template int64_t first_non_finite_row(const T*, int64_t, int64_t); \
-  template void quantize_non_finite(const T*, int64_t, T*);          \
-  template std::optional<Position> codes_to_indices(const T*, int64_t, int64_t, int64_t*);
+  template void quantize_non_finite(const T*, int64_t, int64_t, T*); \
+  template int64_t code_to_index(const T*, int64_t, int64_t, int64_t*);
 // NOLINTEND(bugprone-macro-parentheses)
 BSQ_INSTANTIATE(float)
 BSQ_INSTANTIATE(double)

@@ -2,35 +2,29 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 
 namespace bsq::cpu {
 
-// The position of a value in an array of rows.
-struct Position {
-  int64_t row;
-  int64_t column;
-};
-
-// The first column of the row that is not finite, or -1.
+// The first of `count` components, `step` apart from each other, that is not finite, or -1.
 template <class T>
-int64_t first_non_finite(const T* row, int64_t dim);
+int64_t first_non_finite(const T* components, int64_t count, int64_t step);
 
-// The first row of x[rows, dim] that is not finite, or -1.
+// The first of x[size] that is not finite, or -1.
 template <class T>
-int64_t first_non_finite_row(const T* x, int64_t rows, int64_t dim);
+int64_t first_non_finite(const T* x, int64_t size);
 
-// quantized[dim] of a row that encode found not to be finite, as the reference's arithmetic makes
-// it: NaN spreads over the row, an infinity becomes NaN and the components beside it vanish.
+// quantized[dim] of a code that is not finite, as the reference's arithmetic makes it: NaN spreads
+// over the code, an infinity becomes NaN and the components beside it vanish. Components are `step`
+// apart from each other.
 template <class T>
-void quantize_non_finite(const T* row, int64_t dim, T* quantized);
+void quantize_non_finite(const T* code, int64_t dim, int64_t step, T* quantized);
 
-// The first row whose index lies outside [0, 2^dim), or -1.
-int64_t first_bad_index(const int64_t* indices, int64_t rows, int64_t dim);
+// The first index that lies outside [0, 2^bits), or -1.
+int64_t first_bad_index(const int64_t* indices, int64_t count, int64_t bits);
 
-// indices[rows] from codes[rows, dim]; returns the position of the first zero or non-finite value.
+// The index of one group's components, `step` apart from each other. Returns the first that is zero
+// or not finite, or -1.
 template <class T>
-std::optional<Position> codes_to_indices(const T* codes, int64_t rows, int64_t dim,
-                                         int64_t* indices);
+int64_t code_to_index(const T* code, int64_t bits, int64_t step, int64_t* index);
 
 }  // namespace bsq::cpu

@@ -1,7 +1,6 @@
 // Indices as quantized rows. Part of the row kernels.
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 #include <cstring>
 
@@ -9,11 +8,11 @@
 
 namespace bsq::cpu::BSQ_CPU_ARCHITECTURE {
 
-// quantized[rows, dim] from indices[rows], dim up to 63. Bits beyond dim are ignored.
+// quantized[rows, dim] of +-scale from indices[rows], dim up to 63. Bits beyond dim are ignored.
 template <class T>
-void decode(const int64_t* indices, int64_t rows, int64_t dim, T* quantized) {
+void decode(const int64_t* indices, int64_t rows, int64_t dim, T scale, T* quantized) {
   constexpr int64_t kWidth = Simd<T>::kWidth;
-  const auto positive = splat(static_cast<T>(1 / std::sqrt(static_cast<double>(dim))));
+  const auto positive = splat(scale);
   Integers<T> lane_bits{};
   for (int64_t lane = 0; lane < kWidth; ++lane) {
     lane_bits[lane] = 1 << (kWidth - 1 - lane);

@@ -1,4 +1,5 @@
-// A block of rows on the way to its losses: part of the row kernels, and included by them alone.
+// One distribution of each row of a block, on the way to its losses: part of the row kernels, and
+// included by them alone.
 //
 // With the logit t_d = 4 beta u_d / sqrt(D), p(c|u) = prod_d sigmoid(+-t_d). Seen from the row's
 // own code, whose probability is the largest, flipping bit d costs |t_d|: it multiplies p by the
@@ -6,39 +7,16 @@
 // what is decided has a ratio of exactly 1 and a cost of exactly 0.
 #pragma once
 
-#include <algorithm>
 #include <cmath>
-#include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <type_traits>
 
+#include "cpu/carver.h"
 #include "cpu/code_split.h"
+#include "cpu/entropy_floor.h"
 #include "cpu/simd.h"
-#include "formula.h"
 
 namespace bsq::cpu::BSQ_CPU_ARCHITECTURE {
-
-// Hands out parts of a piece of memory, on cache lines' boundaries. Without memory it only adds up
-// how much is needed.
-class Carver {
- public:
-  explicit Carver(void* memory) : memory_(static_cast<std::byte*>(memory)) {}
-
-  template <class U>
-  U* take(int64_t size) {
-    constexpr int64_t kAlignment = 64;
-    const int64_t offset = bytes_;
-    bytes_ += (size * static_cast<int64_t>(sizeof(U)) + kAlignment - 1) / kAlignment * kAlignment;
-    return memory_ == nullptr ? nullptr : reinterpret_cast<U*>(memory_ + offset);
-  }
-
-  [[nodiscard]] int64_t bytes() const { return bytes_; }
-
- private:
-  std::byte* memory_;
-  int64_t bytes_ = 0;
-};
 
 // Up to kBlockRows rows. Arrays are [what, stride], rows being lanes, but for those of inner codes,
 // which are [stride, kInner]. Lanes that fill up the last vector hold rows of zeros.
@@ -50,16 +28,12 @@ class RowBlock {
   RowBlock(const CodeSplit<T>& code_split, int64_t lanes, Carver& carver)
       : split(code_split),
         stride(lanes),
-        unit(carver.take<double>(split.dim * stride)),
-        inverse_norm(carver.take<double>(stride)),
-        scale(carver.take<double>(stride)),
-        varying(carver.take<double>(stride)),
         log_largest(carver.take<double>(stride)),
         largest(carver.take<double>(stride)),
-        ratio1(carver.take<T>((split.missing_bits + split.dim) * stride)),
-        ratio0(carver.take<T>((split.missing_bits + split.dim) * stride)),
-        cost1(carver.take<T>((split.missing_bits + split.dim) * stride)),
-        cost0(carver.take<T>((split.missing_bits + split.dim) * stride)),
+        ratio1(carver.take<T>(split.bits * stride)),
+        ratio0(carver.take<T>(split.bits * stride)),
+        cost1(carver.take<T>(split.bits * stride)),
+        cost0(carver.take<T>(split.bits * stride)),
         budget(carver.take<T>(stride)),
         leading_ratio(carver.take<T>(split.leading() * stride)),
         leading_cost(carver.take<T>(split.leading() * stride)),
@@ -73,14 +47,12 @@ class RowBlock {
         inner_weighted_cost(carver.take<T>(stride)),
         inner_max_cost(carver.take<T>(stride)) {}
 
-  // From x[rows, dim], finite. The elementary functions are computed in double, since an error of a
-  // large logit is a relative error of its probability.
-  void prepare(const T* x, int64_t rows, double logit_scale) {
-    load_rows(x, rows);
-    rule_out_missing_codes();
+  // From the unit rows' components, [bits, stride]. The elementary functions are computed in
+  // double, since an error of a large logit is a relative error of its probability.
+  void prepare(const double* unit_bits, int64_t rows, double logit_scale, double log_cutoff) {
+    unit = unit_bits;
     for (int64_t r = 0; r < stride; r += kDoubles) {
-      normalize(r);
-      find_flips(r, logit_scale);
+      find_flips(r, logit_scale, log_cutoff);
     }
     expand_outer(0, split.leading_bits, leading_ratio, leading_cost);
     expand_outer(split.leading_bits, split.middle_bits, middle_ratio, middle_cost);
@@ -101,18 +73,15 @@ class RowBlock {
 
   CodeSplit<T> split;
   int64_t stride;
-  double* unit;          // [dim]
-  double* inverse_norm;  // 1 / max(|x|, 1e-12), after scaling
-  double* scale;         // by which x is multiplied first
-  double* varying;       // 0 where the norm counts as a constant, otherwise 1
-  double* log_largest;   // of the largest probability
+  const double* unit = nullptr;  // [bits]
+  double* log_largest;           // of the largest probability
   double* largest;
-  // [missing bits + dim]: of a bit that is 1: 1 where that is the row's own, otherwise exp(-|t|).
+  // [bits]: of a bit that is 1: 1 where that is the row's own, otherwise exp(-|t|).
   T* ratio1;
   T* ratio0;
   T* cost1;  // -log of the ratios
   T* cost0;
-  T* budget;         // log(largest p / e); below 0 no code reaches e
+  T* budget;         // log(largest p / cutoff); below 0 no code reaches the floor's cutoff
   T* leading_ratio;  // [leading codes]
   T* leading_cost;
   T* middle_ratio;  // [middle codes]
@@ -131,74 +100,24 @@ class RowBlock {
   static constexpr int64_t kDoubles = Simd<double>::kWidth;
   static constexpr int kExpTerms = std::is_same_v<T, double> ? 13 : 9;
 
-  // A cost beyond every budget: that of codes that do not exist, and the largest.
-  static constexpr T kNever = static_cast<T>(1e30);
+  // A cost beyond every budget.
+  static constexpr double kNever = 1e30;
   static constexpr double kNothing = 1e-30;
 
-  void load_rows(const T* x, int64_t rows) {
-    for (int64_t d = 0; d < split.dim; ++d) {
-      double* const to = unit + d * stride;
-      for (int64_t r = 0; r < rows; ++r) {
-        to[r] = x[r * split.dim + d];
-      }
-      for (int64_t r = rows; r < stride; ++r) {
-        to[r] = 0;
-      }
-    }
-  }
-
-  void rule_out_missing_codes() {
-    std::fill_n(ratio1, split.missing_bits * stride, T{0});
-    std::fill_n(ratio0, split.missing_bits * stride, T{1});
-    std::fill_n(cost1, split.missing_bits * stride, kNever);
-    std::fill_n(cost0, split.missing_bits * stride, T{0});
-  }
-
-  // Squares are summed in double, where those of float never overflow.
-  void normalize(int64_t r) {
-    Vector<double> squares{};
-    for (int64_t d = 0; d < split.dim; ++d) {
-      const auto value = load(unit + d * stride + r);
-      squares += value * value;
-    }
-    Vector<double> row_scale = splat(1.0);
-    if constexpr (std::is_same_v<T, double>) {
-      const Integers<double> overflows = squares > std::numeric_limits<double>::max();
-      if (lanes_of<double>(overflows) != 0) {
-        row_scale = overflows ? splat(kOverflowScale) : row_scale;
-        squares = splat(0.0);
-        for (int64_t d = 0; d < split.dim; ++d) {
-          const Vector<double> value = load(unit + d * stride + r) * row_scale;
-          squares += value * value;
-        }
-      }
-    }
-    const Vector<double> norm = square_root(squares);
-    const Integers<double> constant = norm <= kMinNorm;
-    const Vector<double> inverse = 1 / (constant ? splat(kMinNorm) : norm);
-    store<double>(inverse, inverse_norm + r);
-    store<double>(row_scale, scale + r);
-    store<double>(constant ? splat(0.0) : splat(1.0), varying + r);
-    for (int64_t d = 0; d < split.dim; ++d) {
-      double* const u = unit + d * stride + r;
-      store<double>(load(u) * row_scale * inverse, u);
-    }
-  }
-
-  void find_flips(int64_t r, double logit_scale) {
+  void find_flips(int64_t r, double logit_scale, double log_cutoff) {
     Vector<double> outer_sum = splat(1.0);  // of the ratios of all codes: the product of 1 + ratio
     Vector<double> inner_sum = splat(1.0);
     Vector<double> outer_own = splat(1.0);
     Vector<double> inner_own = splat(1.0);
     Vector<double> inner_mean_cost{};
     Vector<double> inner_costs{};
-    for (int64_t d = 0; d < split.dim; ++d) {
-      const int64_t at = (split.missing_bits + d) * stride + r;
-      const Vector<double> t = load(unit + d * stride + r) * logit_scale;
+    for (int64_t d = 0; d < split.bits; ++d) {
+      const int64_t at = d * stride + r;
+      const Vector<double> t = load(unit + at) * logit_scale;
       const Integers<double> one = t > 0;
       const Vector<double> magnitude = t < 0 ? -t : t;
       // Beyond every budget is beyond, and 0 * cost stays 0; what is next to nothing is nothing.
-      const Vector<double> finite = magnitude < kNever ? magnitude : splat<double>(kNever);
+      const Vector<double> finite = magnitude < kNever ? magnitude : splat(kNever);
       const Vector<double> cost = finite < kNothing ? splat(0.0) : finite;
       const Vector<double> ratio = exp_negative<double, kExpTerms>(cost);
       store_converted(one ? splat(1.0) : ratio, ratio1 + at);
@@ -221,7 +140,7 @@ class RowBlock {
     const Vector<double> log_of_largest = -log<double>(sum);
     store<double>(log_of_largest, log_largest + r);
     store<double>(1 / sum, largest + r);
-    store_converted(log_of_largest - kLogEpsilon, budget + r);
+    store_converted(log_of_largest - log_cutoff, budget + r);
     store<double>(outer_own * inner_own, own_codes + r);
     store_converted(inner_own, inner_own_codes + r);
     store_converted(inner_sum - inner_own, inner_ratio_sum + r);
@@ -260,7 +179,7 @@ class RowBlock {
     Vector<T> costs[kInner / kWidth];
     ratios[0] = splat<T>(1);
     costs[0] = splat<T>(0);
-    const int64_t last = (split.missing_bits + split.dim - 1) * stride + r;
+    const int64_t last = (split.bits - 1) * stride + r;
 #pragma GCC unroll 4
     for (int64_t bit = 0; bit < kLaneBits; ++bit) {
       const int64_t at = last - bit * stride;

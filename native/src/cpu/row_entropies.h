@@ -1,15 +1,20 @@
-// The entropies of a block's rows, clamp included: part of the row kernels.
+// The entropies of a block's rows in one distribution, floor included: part of the row kernels.
 //
-// Because probabilities add up to 1, a row's entropy is -S1 - log e * (1 - S0), where S0 sums p and
-// S1 sums p log p over the codes with p >= e: those whose cost is within the row's budget. Of an
-// outer code, none of the inner codes may be within it, or all, for which the sums are known, or
-// some, which are then looked at one by one. The row's own code counts apart: beside its 1 the
-// small ratios of a row that is nearly certain would lose their digits, and 1 - S0 all of its.
+// Because probabilities add up to 1, a row's entropy is S1 - log e * (1 - S0), where S0 sums p and
+// S1 sums p * loss(p) over the codes with p >= the floor's cutoff: those whose cost is within the
+// row's budget. For log max(p, e), loss(p) = -log p, a sum of costs. Of an outer code, none of the
+// inner codes may be within the budget, or all, for which the sums are then known, or some, which
+// are looked at one by one. For log(p + e) the logarithm is taken of each. The row's own code
+// counts apart: beside its 1 the small ratios of a row that is nearly certain would lose their
+// digits, and 1 - S0 all of its.
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 
+#include "cpu/carver.h"
+#include "cpu/entropy_floor.h"
 #include "cpu/row_block.h"
 
 namespace bsq::cpu::BSQ_CPU_ARCHITECTURE {
@@ -20,35 +25,27 @@ class RowEntropies {
   RowEntropies(const RowBlock<T>& block, Carver& carver)
       : block_(block),
         ratios_(carver.take<T>(block.stride)),
-        costs_(carver.take<T>(block.stride)),
+        losses_(carver.take<T>(block.stride)),
         group_ratios_(carver.take<T>(kGroup * block.stride)),
         group_costs_(carver.take<T>(kGroup * block.stride)) {}
 
-  void compute(int64_t rows, double* entropies) {
-    std::fill_n(ratios_, block_.stride, T{0});
-    std::fill_n(costs_, block_.stride, T{0});
-    for (int64_t begin = 0; begin < block_.split.outer(); begin += kGroup) {
-      uint64_t outer_of_row[kBlockRows] = {};
-      for (int64_t i = 0; i < std::min(kGroup, block_.split.outer() - begin); ++i) {
-        for (uint64_t rest = add_outer_code(begin + i, i * block_.stride); rest != 0;
-             rest &= rest - 1) {
-          outer_of_row[__builtin_ctzll(rest)] |= uint64_t{1} << i;
-        }
-      }
-      for (int64_t r = 0; r < rows; ++r) {
-        if (outer_of_row[r] != 0) {
-          add_inner_codes(r, outer_of_row[r]);
-        }
-      }
+  // Adds to entropies[rows].
+  void add_to(const Floor& floor, int64_t rows, double* entropies) {
+    if (floor.adds) {
+      add_up<true>(floor, rows);
+    } else {
+      add_up<false>(floor, rows);
     }
     for (int64_t r = 0; r < rows; ++r) {
-      const double log_largest = block_.log_largest[r];
       const double largest = block_.largest[r];
-      // If the own code is below the clamp, all are.
-      const double own_codes = block_.budget[r] < 0 ? 0 : block_.own_codes[r];
-      const double above = largest * own_codes + largest * ratios_[r];
-      const double costs = largest * costs_[r];
-      entropies[r] = costs - log_largest * above - kLogEpsilon * (1 - above);
+      // If the own code is below the cutoff, all are.
+      const double own = largest * (block_.budget[r] < 0 ? 0 : block_.own_codes[r]);
+      const double rest = largest * ratios_[r];
+      const double own_log = floor.adds ? std::log(largest + floor.epsilon) : block_.log_largest[r];
+      // Of the rest, losses_ are relative to the largest probability without a floor.
+      const double rest_log = floor.adds ? 0 : block_.log_largest[r];
+      entropies[r] += largest * losses_[r] - own_log * own - rest_log * rest -
+                      floor.log_epsilon * (1 - (own + rest));
     }
   }
 
@@ -58,8 +55,29 @@ class RowEntropies {
   // Outer codes that are looked at together, a bit of a word each.
   static constexpr int64_t kGroup = 64;
 
+  template <bool kAdds>
+  void add_up(const Floor& floor, int64_t rows) {
+    std::fill_n(ratios_, block_.stride, T{0});
+    std::fill_n(losses_, block_.stride, T{0});
+    for (int64_t begin = 0; begin < block_.split.outer(); begin += kGroup) {
+      uint64_t outer_of_row[kBlockRows] = {};
+      for (int64_t i = 0; i < std::min(kGroup, block_.split.outer() - begin); ++i) {
+        for (uint64_t rest = add_outer_code<kAdds>(begin + i, i * block_.stride); rest != 0;
+             rest &= rest - 1) {
+          outer_of_row[__builtin_ctzll(rest)] |= uint64_t{1} << i;
+        }
+      }
+      for (int64_t r = 0; r < rows; ++r) {
+        if (outer_of_row[r] != 0) {
+          add_inner_codes<kAdds>(floor, r, outer_of_row[r]);
+        }
+      }
+    }
+  }
+
   // Adds an outer code to the rows all of whose inner codes are within the budget. Returns the rows
   // of which some are, a bit each.
+  template <bool kAdds>
   uint64_t add_outer_code(int64_t outer, int64_t place) {
     T* const outer_ratios = group_ratios_ + place;
     T* const outer_costs = group_costs_ + place;
@@ -70,7 +88,9 @@ class RowEntropies {
       const auto cost = load(outer_costs + r);
       const auto budget = load(block_.budget + r);
       some |= lanes_of<T>(cost <= budget) << r;
-      all |= lanes_of<T>(cost + load(block_.inner_max_cost + r) <= budget) << r;
+      if constexpr (!kAdds) {
+        all |= lanes_of<T>(cost + load(block_.inner_max_cost + r) <= budget) << r;
+      }
     }
     if (all != 0) {
       for (int64_t r = 0; r < block_.stride; r += kWidth) {
@@ -87,19 +107,21 @@ class RowEntropies {
     const Vector<T> inner = load(block_.inner_ratio_sum + r) + own;
     const Vector<T> inner_costs = load(block_.inner_weighted_cost + r) + cost * inner;
     store<T>(load(ratios_ + r) + (all ? ratio * inner : splat<T>(0)), ratios_ + r);
-    store<T>(load(costs_ + r) + (all ? ratio * inner_costs : splat<T>(0)), costs_ + r);
+    store<T>(load(losses_ + r) + (all ? ratio * inner_costs : splat<T>(0)), losses_ + r);
   }
 
-  // Sums over the inner codes within the budget, in lanes.
+  // Sums over the inner codes of an outer one that are within the budget, in lanes.
   struct Sums {
     Vector<T> ratios;
-    Vector<T> costs;
+    Vector<T> losses;  // the ratios times the inner costs; with kAdds, times loss(p)
   };
 
-  template <bool kWithoutOwn>
-  static Sums sums_within(const T* inner_ratios, const T* inner_costs, T budget) {
+  // `largest` is the outer code's largest p.
+  template <bool kAdds, bool kWithoutOwn>
+  static Sums sums_within(const Floor& floor, const T* inner_ratios, const T* inner_costs, T budget,
+                          T largest) {
     Vector<T> ratios[2] = {};  // so that no addition waits for the last
-    Vector<T> costs[2] = {};
+    Vector<T> losses[2] = {};
     for (int64_t i = 0; i < kInner / kWidth; ++i) {
       const auto cost = load(inner_costs + i * kWidth);
       Vector<T> ratio = cost <= budget ? load(inner_ratios + i * kWidth) : splat<T>(0);
@@ -107,35 +129,47 @@ class RowEntropies {
         ratio = cost > 0 ? ratio : splat<T>(0);
       }
       ratios[i % 2] += ratio;
-      costs[i % 2] += ratio * cost;
+      if constexpr (kAdds) {
+        losses[i % 2] -= ratio * log<T>(ratio * largest + static_cast<T>(floor.epsilon));
+      } else {
+        losses[i % 2] += ratio * cost;
+      }
     }
-    return {ratios[0] + ratios[1], costs[0] + costs[1]};
+    return {ratios[0] + ratios[1], losses[0] + losses[1]};
   }
 
   // Of some outer codes of a row, the inner codes within the budget, without the row's own.
-  void add_inner_codes(int64_t r, uint64_t outer_codes) {
+  template <bool kAdds>
+  void add_inner_codes(const Floor& floor, int64_t r, uint64_t outer_codes) {
     const T* const inner_ratios = block_.inner_ratio + r * kInner;
     const T* const inner_costs = block_.inner_cost + r * kInner;
     const T budget = block_.budget[r];
+    const auto largest = static_cast<T>(block_.largest[r]);
     Vector<T> all_ratios{};
-    Vector<T> all_costs{};
+    Vector<T> all_losses{};
     for (; outer_codes != 0; outer_codes &= outer_codes - 1) {
       const int64_t place = __builtin_ctzll(outer_codes) * block_.stride + r;
       const T outer_ratio = group_ratios_[place];
       const T outer_cost = group_costs_[place];
       const Sums sums = outer_cost > 0
-                            ? sums_within<false>(inner_ratios, inner_costs, budget - outer_cost)
-                            : sums_within<true>(inner_ratios, inner_costs, budget);
+                            ? sums_within<kAdds, false>(floor, inner_ratios, inner_costs,
+                                                        budget - outer_cost, largest * outer_ratio)
+                            : sums_within<kAdds, true>(floor, inner_ratios, inner_costs, budget,
+                                                       largest * outer_ratio);
       all_ratios += outer_ratio * sums.ratios;
-      all_costs += outer_ratio * (sums.costs + outer_cost * sums.ratios);
+      if constexpr (kAdds) {
+        all_losses += outer_ratio * sums.losses;
+      } else {
+        all_losses += outer_ratio * (sums.losses + outer_cost * sums.ratios);
+      }
     }
     ratios_[r] += sum(all_ratios);
-    costs_[r] += sum(all_costs);
+    losses_[r] += sum(all_losses);
   }
 
   const RowBlock<T>& block_;
-  T* ratios_;        // sum of p / (largest p) over the codes with p >= e but for the own
-  T* costs_;         // the same, times -log(p / (largest p))
+  T* ratios_;        // sum of p / (largest p) over the codes within the budget but for the own
+  T* losses_;        // the same, times -log(p / (largest p)), or with kAdds times loss(p)
   T* group_ratios_;  // [kGroup, stride]: of a group of outer codes
   T* group_costs_;
 };

@@ -1,9 +1,10 @@
-// The gradient of the losses with respect to a block's rows: part of the row kernels.
+// The gradient of the losses with respect to one distribution's bits of a block's rows: part of the
+// row kernels.
 //
 // With g = d(loss)/dp, the derivative by the logit t_d is the sum of g p over the codes whose bit d
 // is 1, less sigmoid(t_d) times the sum over all codes. So what is needed of each row are the sums
 // of g p over the codes that flip bit d of the row's own code, and over all. All g are taken less a
-// constant that no logit sees, probabilities adding up to 1, so that codes with p < e have no
+// constant that no logit sees (entropy_floor.h), so that codes below the floor's cutoff have no
 // gradient of their own.
 #pragma once
 
@@ -11,6 +12,8 @@
 #include <cstdint>
 
 #include "cpu/average.h"
+#include "cpu/carver.h"
+#include "cpu/entropy_floor.h"
 #include "cpu/row_block.h"
 
 namespace bsq::cpu::BSQ_CPU_ARCHITECTURE {
@@ -24,43 +27,22 @@ class RowGradients {
         outer_sums_(carver.take<T>(block.stride * kOuterVectors * kWidth)),
         outer_totals_(carver.take<double>(block.stride)),
         inner_totals_(carver.take<double>(block.stride)),
-        flipped_(carver.take<double>(block.split.dim * block.stride)),
+        flipped_(carver.take<double>(block.split.bits * block.stride)),
         own_outer_(carver.take<int32_t>(block.stride)),
         group_ratios_(carver.take<T>(kGroup * block.stride)),
         group_costs_(carver.take<T>(kGroup * block.stride)) {}
 
-  // The sums of g p, with g = sample_weight * d(entropy)/dp + codebook_gradient.
-  void add_up(int64_t rows, T sample_weight, const T* codebook_gradient) {
-    clear();
-    for (int64_t begin = 0; begin < block_.split.outer(); begin += kGroup) {
-      const int64_t end = std::min(begin + kGroup, block_.split.outer());
-      uint64_t outer_of_row[kBlockRows] = {};
-      find_outer_codes(begin, end, outer_of_row);
-      for (int64_t r = 0; r < rows; ++r) {
-        if (block_.split.outer_bits < kWidth) {
-          add_outer_codes<1>(r, begin, outer_of_row[r], sample_weight, codebook_gradient);
-        } else {
-          add_outer_codes<kOuterVectors>(r, begin, outer_of_row[r], sample_weight,
-                                         codebook_gradient);
-        }
-      }
+  // grad_unit[bits, stride] += weight * the gradient of sample_weight * entropy +
+  // <codebook_gradient, p> by the unit rows.
+  void add_to(const Floor& floor, int64_t rows, double logit_scale, double weight,
+              double sample_weight, const T* codebook_gradient, double* grad_unit) {
+    if (floor.adds) {
+      add_up<true>(floor, rows, static_cast<T>(sample_weight), codebook_gradient);
+    } else {
+      add_up<false>(floor, rows, static_cast<T>(sample_weight), codebook_gradient);
     }
-    for (int64_t r = 0; r < rows; ++r) {
-      sum_inner(r);
-      sum_outer(r);
-    }
-  }
-
-  // grad_x[rows, dim] of weight times what the sums are of, and straight through of
-  // grad_quantized, which may be NULL.
-  void finish(int64_t rows, double logit_scale, double weight, const T* grad_quantized, T* grad_x) {
     for (int64_t r = 0; r < block_.stride; r += Simd<double>::kWidth) {
-      to_rows(r, rows, logit_scale, weight, grad_quantized);
-    }
-    for (int64_t r = 0; r < rows; ++r) {
-      for (int64_t d = 0; d < block_.split.dim; ++d) {
-        grad_x[r * block_.split.dim + d] = static_cast<T>(flipped_[d * block_.stride + r]);
-      }
+      to_unit(r, weight * logit_scale, grad_unit);
     }
   }
 
@@ -72,6 +54,29 @@ class RowGradients {
   static constexpr int64_t kGroup = 64;
   // A lane for each outer bit of the largest code dimension with losses, 24, and one for the total.
   static constexpr int64_t kOuterVectors = (24 - kInnerBits + 1 + kWidth - 1) / kWidth;
+
+  template <bool kAdds>
+  void add_up(const Floor& floor, int64_t rows, T sample_weight, const T* codebook_gradient) {
+    clear();
+    for (int64_t begin = 0; begin < block_.split.outer(); begin += kGroup) {
+      const int64_t end = std::min(begin + kGroup, block_.split.outer());
+      uint64_t outer_of_row[kBlockRows] = {};
+      find_outer_codes(begin, end, outer_of_row);
+      for (int64_t r = 0; r < rows; ++r) {
+        if (block_.split.outer_bits < kWidth) {
+          add_outer_codes<kAdds, 1>(floor, r, begin, outer_of_row[r], sample_weight,
+                                    codebook_gradient);
+        } else {
+          add_outer_codes<kAdds, kOuterVectors>(floor, r, begin, outer_of_row[r], sample_weight,
+                                                codebook_gradient);
+        }
+      }
+    }
+    for (int64_t r = 0; r < rows; ++r) {
+      sum_inner(r);
+      sum_outer(r);
+    }
+  }
 
   void clear() {
     std::fill_n(inner_sums_, block_.stride * kInner, T{0});
@@ -88,7 +93,7 @@ class RowGradients {
   // The ratios and costs of the outer codes [begin, end), and for each row which of them are not
   // negligible.
   void find_outer_codes(int64_t begin, int64_t end, uint64_t* outer_of_row) const {
-    const T cutoff = negligible<T>(block_.split.dim);
+    const T cutoff = negligible<T>(block_.split.bits);
     const int64_t stride = block_.stride;
     for (int64_t outer = begin; outer < end; ++outer) {
       T* const ratios = group_ratios_ + (outer - begin) * stride;
@@ -105,9 +110,9 @@ class RowGradients {
 
   // Adds g p of a row's outer codes to the sums by inner codes, and the sums over the inner codes
   // to those by outer bits; all relative to the row's largest p.
-  template <int64_t kVectors>
-  void add_outer_codes(int64_t r, int64_t begin, uint64_t outer_codes, T sample_weight,
-                       const T* codebook_gradient) {
+  template <bool kAdds, int64_t kVectors>
+  void add_outer_codes(const Floor& floor, int64_t r, int64_t begin, uint64_t outer_codes,
+                       T sample_weight, const T* codebook_gradient) {
     const T* const inner_ratio = block_.inner_ratio + r * kInner;
     const T* const inner_cost = block_.inner_cost + r * kInner;
     T* const inner_sums = inner_sums_ + r * kInner;
@@ -116,7 +121,8 @@ class RowGradients {
     const T* const costs = group_costs_ + r;
     const int64_t stride = block_.stride;
     const T budget = block_.budget[r];
-    const auto own_code = static_cast<T>(kLogEpsilon - 1 - block_.log_largest[r]);
+    const auto largest = static_cast<T>(block_.largest[r]);
+    const auto own_code = static_cast<T>(floor.log_epsilon - 1 - block_.log_largest[r]);
     const int64_t own_outer = own_outer_[r] ^ begin;
     const int64_t always = int64_t{1} << block_.split.outer_bits;
     for (int64_t first = 0; first < kInner; first += kRegisterSums * kWidth) {
@@ -134,6 +140,15 @@ class RowGradients {
           for (int64_t i = 0; i < kRegisterSums; ++i) {
             const auto g = load(gradient + i * kWidth);
             totals[i % 2] += g * load(inner_ratio + first + i * kWidth);
+            sums[i] += g * ratio;
+          }
+        } else if constexpr (kAdds) {
+          const T outer_largest = largest * ratio;
+          for (int64_t i = 0; i < kRegisterSums; ++i) {
+            const auto inner = load(inner_ratio + first + i * kWidth);
+            const Vector<T> own = sample_weight * added_gradient(floor, inner * outer_largest);
+            const Vector<T> g = load(gradient + i * kWidth) + own;
+            totals[i % 2] += g * inner;
             sums[i] += g * ratio;
           }
         } else {  // the row's entropy: g = log e - 1 - log p where p >= e
@@ -154,6 +169,12 @@ class RowGradients {
         store<T>(sums[i], inner_sums + first + i * kWidth);
       }
     }
+  }
+
+  // Of -p log(p + e), less the constant -log e.
+  static Vector<T> added_gradient(const Floor& floor, Vector<T> p) {
+    const Vector<T> floored = p + static_cast<T>(floor.epsilon);
+    return static_cast<T>(floor.log_epsilon) - log<T>(floored) - p / floored;
   }
 
   // Sums of numbers for each bit, kept in registers as long as it lives.
@@ -205,7 +226,7 @@ class RowGradients {
     for (int64_t i = 0; i < kInner; i += kWidth) {
       store<T>(load(sums + i) * load(ratios + i), sums + i);
     }
-    int64_t bit = std::min(kInnerBits, block_.split.dim) - 1;
+    int64_t bit = kInnerBits - 1;
     for (; bit >= Simd<T>::kLaneBits; --bit) {
       const int64_t half = int64_t{1} << bit;
       Vector<T> zeros{};
@@ -228,43 +249,25 @@ class RowGradients {
   }
 
   void set_inner_flips(int64_t r, int64_t bit, Vector<T> zeros, Vector<T> ones) {
-    const int64_t at = (block_.split.dim - 1 - bit) * block_.stride + r;
+    const int64_t at = (block_.split.bits - 1 - bit) * block_.stride + r;
     flipped_[at] = sum(block_.unit[at] > 0 ? zeros : ones);
   }
 
-  // From the sums over the codes that flip a bit to the gradient by x, in place.
-  void to_rows(int64_t r, int64_t rows, double logit_scale, double weight,
-               const T* grad_quantized) {
-    const int64_t dim = block_.split.dim;
-    const Vector<double> scale = load(block_.largest + r) * (weight * logit_scale);
+  // From the sums over the codes that flip a bit to the gradient by the unit rows.
+  void to_unit(int64_t r, double weight, double* grad_unit) const {
+    const Vector<double> scale = load(block_.largest + r) * weight;
     const auto outer_total = load(outer_totals_ + r);
     const auto inner_total = load(inner_totals_ + r);
-    Vector<double> along{};
-    for (int64_t d = 0; d < dim; ++d) {
+    for (int64_t d = 0; d < block_.split.bits; ++d) {
       const int64_t at = d * block_.stride + r;
-      const auto unit = load(block_.unit + at);
       const auto flipped = load(flipped_ + at);
       const Vector<double> kept =
           (d < block_.split.outer_bits ? outer_total : inner_total) - flipped;
-      const Integers<double> one = unit > 0;
-      const int64_t bit = at + block_.split.missing_bits * block_.stride;
+      const Integers<double> one = load(block_.unit + at) > 0;
       const Vector<double> ratio =
-          one ? load_converted(block_.ratio0 + bit) : load_converted(block_.ratio1 + bit);
+          one ? load_converted(block_.ratio0 + at) : load_converted(block_.ratio1 + at);
       const Vector<double> by_magnitude = scale * (ratio * kept - flipped) / (1 + ratio);
-      Vector<double> gradient = one ? by_magnitude : -by_magnitude;
-      if (grad_quantized != nullptr) {
-        for (int64_t lane = 0; lane < std::min(Simd<double>::kWidth, rows - r); ++lane) {
-          gradient[lane] += grad_quantized[(r + lane) * dim + d];
-        }
-      }
-      along += unit * gradient;
-      store<double>(gradient, flipped_ + at);
-    }
-    along *= load(block_.varying + r);
-    for (int64_t d = 0; d < dim; ++d) {
-      const int64_t at = d * block_.stride + r;
-      const Vector<double> across = load(flipped_ + at) - load(block_.unit + at) * along;
-      store<double>(across * load(block_.inverse_norm + r) * load(block_.scale + r), flipped_ + at);
+      store<double>(load(grad_unit + at) + (one ? by_magnitude : -by_magnitude), grad_unit + at);
     }
   }
 
@@ -273,7 +276,7 @@ class RowGradients {
   T* outer_sums_;  // [stride, lanes]: of g p where a bit is flipped, the last first; then over all
   double* outer_totals_;  // of g p over all codes, by either way
   double* inner_totals_;
-  double* flipped_;  // [dim, stride]: of g p where the bit is flipped; then the gradient
+  double* flipped_;  // [bits, stride]: of g p where the bit is flipped
   int32_t* own_outer_;
   T* group_ratios_;  // [kGroup, stride]: of a group of outer codes
   T* group_costs_;

@@ -1,12 +1,13 @@
 // The losses and their gradient on CPU memory: kernels that are compiled once for each instruction
 // set, and chosen when the library is first used.
 //
-// The softmax over the 2^D codes factorises into one sigmoid per bit: with the logit t_d = 4 beta
-// u_d / sqrt(D), p(c|u) = prod_d sigmoid(+-t_d). So a row's 2^D probabilities are the outer product
-// of short vectors, its factors (code_split.h), and nothing of the size rows * 2^D is ever made.
-// Rows are worked on in blocks of kBlockRows. What an outer code of a row adds to the average is
-// left out where it is negligible (average.h), and what it adds to the clamped entropy where it is
-// below the clamp (row_entropies.h): at the usual temperatures little is left.
+// The softmax over the 2^bits codes of a distribution factorises into one sigmoid per bit: with the
+// logit t_d = 4 beta u_d / sqrt(D), p(c|u) = prod_d sigmoid(+-t_d). So a row's 2^bits probabilities
+// are the outer product of short vectors, its factors (code_split.h), and nothing of the size rows
+// * 2^bits is ever made. Rows are worked on in blocks of kBlockRows. What an outer code of a row
+// adds to the average is left out where it is negligible (average.h), and what it adds to the
+// entropy where it is below the floor's cutoff (row_entropies.h): at the usual temperatures little
+// is left. Distributions of few bits are computed as they are (narrow_group.h).
 #pragma once
 
 #include <cstdint>
@@ -15,29 +16,42 @@
 
 namespace bsq::cpu {
 
-// All functions are serial. Rows are finite but for those of encode and straight_through; losses
-// take at most kBlockRows of them, and workspaces are on cache lines' boundaries.
+// What backward is the gradient of: straight_through * <grad_quantized, u> + entropy *
+// (sample * the row's entropies + <codebook gradient, p>) + commitment / 2 * |u - q|^2.
+struct GradientWeights {
+  double straight_through;
+  double entropy;
+  double sample;  // at most 1
+  double commitment;
+};
+
+// All functions are serial. Rows are finite but for those of encode, and of backward where there is
+// no codebook gradient. Workspaces are on cache lines' boundaries, for blocks of the stride.
 template <class T>
 struct RowKernels {
-  // indices[rows] from the signs of x[rows, dim], dim up to 63. Rows that are not finite get index
-  // 0. Returns the first such row, or -1. Streaming goes past the caches.
-  int64_t (*encode)(const T* x, int64_t rows, int64_t dim, int64_t* indices, bool streaming);
+  // indices[count] from the signs of x[count, bits], bits up to 63. Where a component is not
+  // finite, the index is 0. Returns the first such index's position, or -1. Streaming goes past the
+  // caches.
+  int64_t (*encode)(const T* x, int64_t count, int64_t bits, int64_t* indices, bool streaming);
 
-  // quantized[rows, dim] from indices[rows], dim up to 63. Bits beyond dim are ignored.
-  void (*decode)(const int64_t* indices, int64_t rows, int64_t dim, T* quantized);
+  // quantized[count, bits] of +-scale from indices[count], bits up to 63. Further bits are ignored.
+  void (*decode)(const int64_t* indices, int64_t count, int64_t bits, T scale, T* quantized);
 
-  // grad_x[rows, dim] of <grad_quantized, quantized>, straight through, dim up to 63.
-  // grad_quantized may be NULL. Rows that are not finite get NaN.
-  void (*straight_through)(const T* x, int64_t rows, int64_t dim, const T* grad_quantized,
-                           T* grad_x);
+  // The same of up to kBlockRows rows, whose components are `step` apart from each other, and next
+  // to each other those of the rows: indices[i * index_step] from x[i + bit * step]. Returns
+  // whether all components are finite; if not, some indices are not those of finite components.
+  bool (*encode_channels)(const T* x, int64_t step, int64_t count, int64_t bits, int64_t* indices,
+                          int64_t index_step);
+  void (*decode_channels)(const int64_t* indices, int64_t index_step, int64_t count, int64_t bits,
+                          T scale, T* quantized, int64_t step);
 
-  // The bytes of a workspace for expand_factors, for blocks of this stride.
-  int64_t (*factors_workspace)(const CodeSplit<T>& split, int64_t stride);
+  int64_t (*expand_workspace)(const LossFormula& formula, int64_t stride);
 
-  // The factors of a block of rows, factors_size() numbers, and where entropies is not NULL each
-  // row's entropy.
-  void (*expand_factors)(const CodeSplit<T>& split, double logit_scale, const T* x, int64_t rows,
-                         void* workspace, T* factors, double* entropies);
+  // Of each distribution of a block of rows: the factors, factors_size() numbers, one distribution
+  // after the other, or, where they are narrow, the sums of the rows' probabilities, 2^bits doubles
+  // each. Where entropies is not NULL, each row's entropies over all its distributions.
+  void (*expand)(const LossFormula& formula, const T* x, const BlockRows& rows, void* workspace,
+                 T* factors, double* sums, double* entropies);
 
   // Adds the distributions of a block of rows to sums, those of the outer codes [begin, end).
   void (*add_factors)(const CodeSplit<T>& split, const T* factors, int64_t rows, int64_t begin,
@@ -46,29 +60,29 @@ struct RowKernels {
   // Takes the sums over `rows` more rows into a mean, which is then that of all_rows.
   void (*update_mean)(const T* sums, int64_t size, int64_t rows, int64_t all_rows, T* mean);
 
-  // The bytes of a workspace for backward.
-  int64_t (*backward_workspace)(const CodeSplit<T>& split, int64_t stride);
+  int64_t (*distances_workspace)(const LossFormula& formula, int64_t stride);
 
-  // grad_x[rows, dim] of weight * (sample_weight * the rows' entropies + <codebook_gradient, p>),
-  // and straight through of grad_quantized, which may be NULL. A sample_weight of at most 1.
-  void (*backward)(const CodeSplit<T>& split, double logit_scale, double weight,
-                   double sample_weight, const T* x, int64_t rows, const T* codebook_gradient,
-                   const T* grad_quantized, void* workspace, T* grad_x);
+  // Each row's |u - q|^2, over all its codes.
+  void (*distances)(const LossFormula& formula, const T* x, const BlockRows& rows, void* workspace,
+                    double* distances);
 
-  // sum_c -q log max(q, e) over a part of the average distribution, a multiple of kInner.
-  double (*codebook_entropy)(const T* average, int64_t size);
+  int64_t (*backward_workspace)(const LossFormula& formula, int64_t stride, bool entropies);
 
-  // Replaces a part of the average distribution, a multiple of kInner, by weight * d(codebook
-  // entropy)/dq = -log max(q, e) - [q >= e], less the constant -log e: no gradient sees it, since
-  // probabilities add up to 1.
-  void (*codebook_gradient)(T* average, int64_t size, double weight);
+  // grad_x of a block of rows. The codebook gradients are those of all distributions, of T, or of
+  // double where these are narrow; both NULL for no gradient of entropies. grad_quantized may be
+  // NULL. Codes that are not finite get NaN.
+  void (*backward)(const LossFormula& formula, const GradientWeights& weights, const T* x,
+                   const BlockRows& rows, const T* codebook_gradient,
+                   const double* narrow_codebook_gradient, const T* grad_quantized, void* workspace,
+                   T* grad_x);
+
+  // The entropy of a part of an average distribution, a multiple of kInner.
+  double (*codebook_entropy)(const LossFormula& formula, const T* average, int64_t size);
+
+  // Replaces a part of an average distribution, a multiple of kInner, by weight * d(codebook
+  // entropy)/dq, less a constant that no gradient sees, since probabilities add up to 1.
+  void (*codebook_gradient)(const LossFormula& formula, T* average, int64_t size, double weight);
 };
-
-// The numbers of a block's factors.
-template <class T>
-int64_t factors_size(const CodeSplit<T>& split, int64_t stride) {
-  return (split.leading() + split.middle() + CodeSplit<T>::kInner) * stride;
-}
 
 // Those for this machine.
 template <class T>

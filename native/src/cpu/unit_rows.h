@@ -1,0 +1,150 @@
+// One code of each row of a block on the unit sphere, and gradients back through the
+// normalisation. Part of the row kernels.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+
+#include "cpu/carver.h"
+#include "cpu/code_split.h"
+#include "cpu/simd.h"
+#include "formula.h"
+
+namespace bsq::cpu::BSQ_CPU_ARCHITECTURE {
+
+// Arrays are [what, stride], rows being lanes, all in double, where squares of floats never
+// overflow. Lanes that fill up the last vector hold rows of zeros.
+template <class T>
+class UnitRows {
+ public:
+  UnitRows(int64_t code_dim, int64_t lanes, Carver& carver)
+      : dim(code_dim),
+        stride(lanes),
+        unit(carver.take<double>(dim * stride)),
+        inverse_norm_(carver.take<double>(stride)),
+        scale_(carver.take<double>(stride)),
+        varying_(carver.take<double>(stride)) {}
+
+  // Of the components of x that begin at x itself.
+  void load_rows(const T* x, const BlockRows& rows) {
+    transpose(x, rows, unit);
+    for (int64_t r = 0; r < stride; r += kWidth) {
+      normalize(r);
+    }
+  }
+
+  // Adds |u - q|^2, q being the code with components +-code_scale, to distances[stride].
+  void add_distances(double code_scale, double* distances) const {
+    for (int64_t r = 0; r < stride; r += kWidth) {
+      Vector<double> sum = load(distances + r);
+      for (int64_t d = 0; d < dim; ++d) {
+        const auto u = load(unit + d * stride + r);
+        const Vector<double> difference = (u > 0 ? u : -u) - code_scale;
+        sum += difference * difference;
+      }
+      store<double>(sum, distances + r);
+    }
+  }
+
+  // grad_unit[dim, stride] = scale * grad_quantized, which may be NULL, + commitment * (u - q).
+  void start_gradient(const T* grad_quantized, double scale, double commitment, double code_scale,
+                      const BlockRows& rows, double* grad_unit) const {
+    if (grad_quantized == nullptr) {
+      std::fill_n(grad_unit, dim * stride, 0.0);
+    } else {
+      transpose(grad_quantized, rows, grad_unit);
+    }
+    if (grad_quantized != nullptr && scale != 1) {
+      for (int64_t i = 0; i < dim * stride; i += kWidth) {
+        store<double>(load(grad_unit + i) * scale, grad_unit + i);
+      }
+    }
+    if (commitment != 0) {
+      for (int64_t i = 0; i < dim * stride; i += kWidth) {
+        const auto u = load(unit + i);
+        const Vector<double> q = u > 0 ? splat(code_scale) : splat(-code_scale);
+        store<double>(load(grad_unit + i) + commitment * (u - q), grad_unit + i);
+      }
+    }
+  }
+
+  // grad_x from the gradient with respect to the unit rows, which is overwritten:
+  // (g - u <u, g>) / |x|, or g / 1e-12 where the norm counts as a constant.
+  void finish_gradient(double* grad_unit, const BlockRows& rows, T* grad_x) const {
+    for (int64_t r = 0; r < stride; r += kWidth) {
+      Vector<double> along{};
+      for (int64_t d = 0; d < dim; ++d) {
+        along += load(unit + d * stride + r) * load(grad_unit + d * stride + r);
+      }
+      along *= load(varying_ + r);
+      for (int64_t d = 0; d < dim; ++d) {
+        double* const at = grad_unit + d * stride + r;
+        const Vector<double> across = load(at) - load(unit + d * stride + r) * along;
+        store<double>(across * load(inverse_norm_ + r) * load(scale_ + r), at);
+      }
+    }
+    for (int64_t r = 0; r < rows.count; ++r) {
+      for (int64_t d = 0; d < dim; ++d) {
+        grad_x[rows.offset[r] + d * rows.step] = static_cast<T>(grad_unit[d * stride + r]);
+      }
+    }
+  }
+
+  int64_t dim;
+  int64_t stride;
+  double* unit;  // [dim]
+
+ private:
+  static constexpr int64_t kWidth = Simd<double>::kWidth;
+
+  void transpose(const T* from, const BlockRows& rows, double* to) const {
+    for (int64_t d = 0; d < dim; ++d) {
+      double* const components = to + d * stride;
+      for (int64_t r = 0; r < rows.count; ++r) {
+        components[r] = from[rows.offset[r] + d * rows.step];
+      }
+      for (int64_t r = rows.count; r < stride; ++r) {
+        components[r] = 0;
+      }
+    }
+  }
+
+  void normalize(int64_t r) {
+    Vector<double> squares{};
+    for (int64_t d = 0; d < dim; ++d) {
+      const auto value = load(unit + d * stride + r);
+      squares += value * value;
+    }
+    Vector<double> row_scale = splat(1.0);
+    if constexpr (std::is_same_v<T, double>) {
+      const Integers<double> overflows = squares > std::numeric_limits<double>::max();
+      if (lanes_of<double>(overflows) != 0) {
+        row_scale = overflows ? splat(kOverflowScale) : row_scale;
+        squares = splat(0.0);
+        for (int64_t d = 0; d < dim; ++d) {
+          const Vector<double> value = load(unit + d * stride + r) * row_scale;
+          squares += value * value;
+        }
+      }
+    }
+    const Vector<double> norm = square_root(squares);
+    const Integers<double> constant = norm <= kMinNorm;
+    const Vector<double> inverse = 1 / (constant ? splat(kMinNorm) : norm);
+    store<double>(inverse, inverse_norm_ + r);
+    store<double>(row_scale, scale_ + r);
+    store<double>(constant ? splat(0.0) : splat(1.0), varying_ + r);
+    for (int64_t d = 0; d < dim; ++d) {
+      double* const u = unit + d * stride + r;
+      store<double>(load(u) * row_scale * inverse, u);
+    }
+  }
+
+  double* inverse_norm_;  // 1 / max(|x|, 1e-12), after scaling
+  double* scale_;         // by which x is multiplied first
+  double* varying_;       // 0 where the norm counts as a constant, otherwise 1
+};
+
+}  // namespace bsq::cpu::BSQ_CPU_ARCHITECTURE
