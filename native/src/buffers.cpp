@@ -18,7 +18,7 @@ Buffer checked(const Buffer& buffer, int64_t rows, int64_t columns, int64_t elem
     fail(Code::kInvalidArgument, buffer.name, " is NULL, expected ", needed, " bytes");
   }
   const auto address = reinterpret_cast<uintptr_t>(buffer.data);
-  if (needed > 0 && address % static_cast<uintptr_t>(element_size) != 0) {
+  if (needed > 0 && (address & static_cast<uintptr_t>(element_size - 1)) != 0) {
     fail(Code::kInvalidArgument, buffer.name, " is at an address not aligned to ", element_size,
          " bytes");
   }

@@ -17,8 +17,8 @@ struct Buffer {
   [[nodiscard]] bool absent() const { return data == nullptr && bytes == 0; }
 };
 
-// The part of the buffer that rows * columns elements of element_size bytes take. Throws Error
-// where the buffer is shorter, NULL or not aligned to element_size.
+// The part of the buffer that rows * columns elements of element_size bytes, a power of two, take.
+// Throws Error where the buffer is shorter, NULL or not aligned to element_size.
 [[nodiscard]] Buffer checked(const Buffer& buffer, int64_t rows, int64_t columns,
                              int64_t element_size);
 

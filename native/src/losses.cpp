@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <functional>
 #include <numeric>
+#include <optional>
+#include <type_traits>
 
 #include "aligned_buffer.h"
 #include "cpu/row_kernels.h"
@@ -67,13 +69,13 @@ double sum_of(const AlignedBuffer<double>& values, int64_t count, double before)
   return std::accumulate(values.get(), values.get() + count, before);
 }
 
-// The average distributions of wide groups, [distributions, 2^bits].
+// The average distributions over many codes, [distributions, 2^bits].
 template <class T>
-class WideAverage {
+class SplitAverage {
  public:
   using Number = T;
 
-  explicit WideAverage(const LossFormula& formula)
+  explicit SplitAverage(const LossFormula& formula)
       : formula_(formula),
         split_(formula.bits),
         distributions_(formula.row_distributions()),
@@ -102,10 +104,13 @@ class WideAverage {
   [[nodiscard]] int64_t size() const { return distributions_ * split_.codes(); }
   [[nodiscard]] T* mean() const { return mean_.get(); }
 
+  // The mean in the type that rows are computed in.
+  [[nodiscard]] const T* converted_mean() const { return mean(); }
+
  private:
   // The factors of some rows.
   struct Chunk {
-    Chunk(const WideAverage& average, int64_t all_rows)
+    Chunk(const SplitAverage& average, int64_t all_rows)
         : to(average),
           rows(std::clamp(kChunkBytes / average.row_bytes() / kBlockRows * kBlockRows, kBlockRows,
                           kChunkRows)),
@@ -173,7 +178,7 @@ class WideAverage {
       return cpu::factors_size(to.split_, cpu::block_stride(block_rows));
     }
 
-    const WideAverage& to;
+    const SplitAverage& to;
     int64_t rows;
     int64_t stride;
     int64_t block_size;
@@ -191,22 +196,24 @@ class WideAverage {
   AlignedBuffer<T> mean_;
 };
 
-// The average distributions of narrow groups, [distributions, 2^bits], in double whatever T is.
+// The average distributions over few codes, [distributions, 2^bits], in double whatever T is.
 template <class T>
-class NarrowAverage {
+class DenseAverage {
  public:
   using Number = double;
 
-  explicit NarrowAverage(const LossFormula& formula)
+  explicit DenseAverage(const LossFormula& formula)
       : formula_(formula),
         count_(formula.row_distributions() << formula.bits),
         mean_(size(), "the average distributions over the 2^group_size codes") {
     std::fill_n(mean(), size(), 0.0);
   }
 
-  // As those of WideAverage.
+  // As those of SplitAverage.
   void compute(const LossRows& rows, const T* x, double* entropy_sum) const {
-    const int64_t chunk_rows = std::min(rows.drawn(), kChunkRows);
+    const int64_t chunk_rows = std::min(
+        rows.drawn(),
+        std::clamp(kChunkBytes / block_bytes(), int64_t{1}, kChunkRows / kBlockRows) * kBlockRows);
     const AlignedBuffer<double> sums(block_count(chunk_rows) * count_,
                                      "the distributions of a chunk of rows");
     for (int64_t begin = 0; begin < rows.drawn(); begin += chunk_rows) {
@@ -233,8 +240,22 @@ class NarrowAverage {
     return (count_ + kInner - 1) / kInner * kInner;
   }
   [[nodiscard]] double* mean() const { return mean_.get(); }
+  [[nodiscard]] const T* converted_mean() const {
+    if constexpr (std::is_same_v<T, double>) {
+      return mean();
+    } else {
+      converted_.emplace(count_, "the codebook gradient");
+      std::transform(mean(), mean() + count_, converted_->get(),
+                     [](double value) { return static_cast<T>(value); });
+      return converted_->get();
+    }
+  }
 
  private:
+  [[nodiscard]] int64_t block_bytes() const {
+    return count_ * static_cast<int64_t>(sizeof(double));
+  }
+
   void expand(const LossRows& all, const T* x, int64_t first, int64_t count, double* sums,
               double* entropy_sum) const {
     const cpu::RowKernels<T>& kernels = cpu::row_kernels<T>();
@@ -254,15 +275,16 @@ class NarrowAverage {
   const LossFormula& formula_;
   int64_t count_;
   AlignedBuffer<double> mean_;
+  mutable std::optional<AlignedBuffer<T>> converted_;
 };
 
 // Calls body with the average distributions that the formula is about, not yet computed.
 template <class T, class Body>
 auto with_average(const LossFormula& formula, const Body& body) {
-  if (CodeSplit<T>::is_narrow(formula.bits)) {
-    return body(NarrowAverage<T>(formula));
+  if (formula.bits <= cpu::kMaxDenseBits) {
+    return body(DenseAverage<T>(formula));
   }
-  return body(WideAverage<T>(formula));
+  return body(SplitAverage<T>(formula));
 }
 
 // The entropies of all average distributions together. The partial sums are those of fixed parts,
@@ -286,7 +308,7 @@ double codebook_entropies(const LossFormula& formula, const Average& average) {
 
 // Replaces the average distributions by weight * the derivative of their entropies.
 template <class Average>
-void codebook_gradients(const LossFormula& formula, const Average& average, double weight) {
+void derive(const LossFormula& formula, const Average& average, double weight) {
   using Number = typename Average::Number;
   constexpr int64_t kInner = CodeSplit<Number>::kInner;
   parallel_for(average.size() / kInner, kCodebookGrain / kInner, [&](int64_t begin, int64_t end) {
@@ -322,7 +344,7 @@ LossSumsHeader header(const Options& options, const LossFormula& formula, const 
           options.commits() ? distance_sum(formula, rows, x) : 0};
 }
 
-// The gradient of rows, by blocks. The average holds the codebook gradients.
+// The gradient of rows, by blocks.
 template <class T>
 class RowGradient {
  public:
@@ -330,32 +352,21 @@ class RowGradient {
               T* grad_x)
       : formula_(formula), rows_(rows), x_(x), grad_quantized_(grad_quantized), grad_x_(grad_x) {}
 
-  // Of the rows from the begin-th to the end-th.
-  void compute(int64_t begin, int64_t end, const GradientWeights& weights) const {
-    compute(begin, end, weights, nullptr, nullptr);
-  }
+  // Of the rows from the begin-th to the end-th. The codebook gradient is NULL for none of
+  // entropies.
   void compute(int64_t begin, int64_t end, const GradientWeights& weights,
-               const WideAverage<T>& codebook_gradients) const {
-    compute(begin, end, weights, codebook_gradients.mean(), nullptr);
-  }
-  void compute(int64_t begin, int64_t end, const GradientWeights& weights,
-               const NarrowAverage<T>& codebook_gradients) const {
-    compute(begin, end, weights, nullptr, codebook_gradients.mean());
+               const T* codebook_gradient) const {
+    const cpu::RowKernels<T>& kernels = cpu::row_kernels<T>();
+    for_each_block(
+        begin, end,
+        kernels.backward_workspace(formula_, stride_of(end - begin), codebook_gradient != nullptr),
+        [&](std::byte* workspace, int64_t row, int64_t size) {
+          kernels.backward(formula_, weights, x_, rows_.block(row, size), codebook_gradient,
+                           grad_quantized_, workspace, grad_x_);
+        });
   }
 
  private:
-  void compute(int64_t begin, int64_t end, const GradientWeights& weights, const T* wide,
-               const double* narrow) const {
-    const cpu::RowKernels<T>& kernels = cpu::row_kernels<T>();
-    const bool entropies = wide != nullptr || narrow != nullptr;
-    for_each_block(begin, end,
-                   kernels.backward_workspace(formula_, stride_of(end - begin), entropies),
-                   [&](std::byte* workspace, int64_t row, int64_t size) {
-                     kernels.backward(formula_, weights, x_, rows_.block(row, size), wide, narrow,
-                                      grad_quantized_, workspace, grad_x_);
-                   });
-  }
-
   const LossFormula& formula_;
   const LossRows& rows_;
   const T* x_;
@@ -439,14 +450,15 @@ void backward_with_losses(const Options& options, const LossRows& rows, const T*
     const double commitment = 2 * grad_aux_loss * options.commitment_weight *
                               options.commitment_scale() / (totals.rows * codebooks);
     // The average is no longer needed: its gradient takes its place.
-    codebook_gradients(formula, average, -options.diversity_gamma / unit);
+    derive(formula, average, -options.diversity_gamma / unit);
     const GradientWeights weights{options.straight_through_scale, entropy,
                                   options.sample_entropy_weight / unit,
                                   options.commits() ? commitment : 0};
     const RowGradient<T> gradient(formula, rows, x, grad_quantized, grad_x);
-    gradient.compute(0, rows.drawn(), weights, average);
-    gradient.compute(rows.drawn(), rows.counted(), weights);
-    gradient.compute(rows.counted(), rows.rows(), {options.straight_through_scale, 0, 0, 0});
+    gradient.compute(0, rows.drawn(), weights, average.converted_mean());
+    gradient.compute(rows.drawn(), rows.counted(), weights, nullptr);
+    gradient.compute(rows.counted(), rows.rows(), {options.straight_through_scale, 0, 0, 0},
+                     nullptr);
   });
 }
 
@@ -455,7 +467,7 @@ void backward_without_losses(const Options& options, const LossRows& rows, const
                              const T* grad_quantized, T* grad_x) {
   const LossFormula formula = loss_formula(options);
   RowGradient<T>(formula, rows, x, grad_quantized, grad_x)
-      .compute(0, rows.rows(), {options.straight_through_scale, 0, 0, 0});
+      .compute(0, rows.rows(), {options.straight_through_scale, 0, 0, 0}, nullptr);
 }
 
 // NOLINTBEGIN(bugprone-macro-parentheses): T is a type

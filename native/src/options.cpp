@@ -141,36 +141,39 @@ Options Options::from(const bsq_options* options) {
          ", expected BSQ_IMPLEMENTATION_AUTOMATIC (", BSQ_IMPLEMENTATION_AUTOMATIC,
          ") to BSQ_IMPLEMENTATION_OPERATORS (", BSQ_IMPLEMENTATION_OPERATORS, ")");
   }
-  Options result{};
-  result.code_dim = options->code_dim;
-  result.codebooks = options->codebooks;
-  result.group_size = checked_group_size(*options);
-  result.group_count = result.code_dim / result.group_size;
-  result.inverse_temperature = options->inverse_temperature;
-  result.analytical = checked_choice(options->entropy_form, "entropy_form", "BSQ_ENTROPY_EXACT",
-                                     "BSQ_ENTROPY_ANALYTICAL");
-  result.entropy_floor = {
-      checked_choice(options->entropy_floor, "entropy_floor", "BSQ_FLOOR_CLAMP", "BSQ_FLOOR_ADD"),
-      options->entropy_epsilon};
-  result.entropy_loss_weight = options->entropy_loss_weight;
-  result.sample_entropy_weight = options->sample_entropy_weight;
-  result.diversity_gamma = options->diversity_gamma;
-  result.divides_by_inverse_temperature =
-      checked_choice(options->entropy_scale, "entropy_scale", "BSQ_ENTROPY_SCALE_ONE",
-                     "BSQ_ENTROPY_SCALE_TEMPERATURE");
-  result.softplus =
-      checked_choice(options->positive, "positive", "BSQ_POSITIVE_NONE", "BSQ_POSITIVE_SOFTPLUS");
-  result.positive_offset = options->positive_offset;
-  result.entropy_fraction = options->entropy_fraction;
-  result.entropy_seed = options->entropy_seed;
-  result.commitment_of_components = checked_choice(
-      options->commitment, "commitment", "BSQ_COMMITMENT_SQUARED_NORM", "BSQ_COMMITMENT_SQUARE");
-  result.commitment_weight = options->commitment_weight;
-  result.straight_through_scale = options->straight_through_scale;
-  result.channel_first = checked_choice(options->channel_first, "channel_first", "no", "yes");
-  result.propagate_non_finite = checked_choice(options->non_finite, "non_finite",
-                                               "BSQ_NON_FINITE_REFUSE", "BSQ_NON_FINITE_PROPAGATE");
-  result.implementation = static_cast<Implementation>(options->implementation);
+  const int64_t group_size = checked_group_size(*options);
+  const Options result{
+      .code_dim = options->code_dim,
+      .codebooks = options->codebooks,
+      .group_size = group_size,
+      // A division takes as long as half an encoding of one row.
+      .group_count = options->group_size == 0 ? 1 : options->code_dim / group_size,
+      .inverse_temperature = options->inverse_temperature,
+      .analytical = checked_choice(options->entropy_form, "entropy_form", "BSQ_ENTROPY_EXACT",
+                                   "BSQ_ENTROPY_ANALYTICAL"),
+      .entropy_floor = {.adds = checked_choice(options->entropy_floor, "entropy_floor",
+                                               "BSQ_FLOOR_CLAMP", "BSQ_FLOOR_ADD"),
+                        .epsilon = options->entropy_epsilon},
+      .entropy_loss_weight = options->entropy_loss_weight,
+      .sample_entropy_weight = options->sample_entropy_weight,
+      .diversity_gamma = options->diversity_gamma,
+      .divides_by_inverse_temperature =
+          checked_choice(options->entropy_scale, "entropy_scale", "BSQ_ENTROPY_SCALE_ONE",
+                         "BSQ_ENTROPY_SCALE_TEMPERATURE"),
+      .softplus = checked_choice(options->positive, "positive", "BSQ_POSITIVE_NONE",
+                                 "BSQ_POSITIVE_SOFTPLUS"),
+      .positive_offset = options->positive_offset,
+      .entropy_fraction = options->entropy_fraction,
+      .entropy_seed = options->entropy_seed,
+      .commitment_of_components =
+          checked_choice(options->commitment, "commitment", "BSQ_COMMITMENT_SQUARED_NORM",
+                         "BSQ_COMMITMENT_SQUARE"),
+      .commitment_weight = options->commitment_weight,
+      .straight_through_scale = options->straight_through_scale,
+      .channel_first = checked_choice(options->channel_first, "channel_first", "no", "yes"),
+      .propagate_non_finite = checked_choice(options->non_finite, "non_finite",
+                                             "BSQ_NON_FINITE_REFUSE", "BSQ_NON_FINITE_PROPAGATE"),
+      .implementation = static_cast<Implementation>(options->implementation)};
   if (!std::isfinite(result.entropy_weight())) {
     fail(Code::kInvalidArgument, "entropy_loss_weight is ", options->entropy_loss_weight,
          " and divided by inverse_temperature, which is ", options->inverse_temperature,

@@ -37,7 +37,11 @@ struct LossFormula {
   [[nodiscard]] int64_t row_distributions() const { return codebooks * code_distributions(); }
 };
 
-// How the kernels split the codes of a distribution: index = (leading * middle() + middle) * kInner
+// Distributions of at most so many bits are computed as they are, code by code: dense_group.h.
+inline constexpr int64_t kMaxDenseBits = 11;
+
+// How the kernels split the codes of a larger distribution: index = (leading * middle() + middle) *
+// kInner
 // + inner. A row's probabilities over the 2^bits codes are the outer product of one short vector
 // for each group of bits. The inner group, of the last bits, is what the registers of a vector unit
 // hold; the others make up the outer codes, and are two groups so that both are short.
@@ -47,9 +51,6 @@ struct CodeSplit {
   static constexpr int64_t kInner = 512 / static_cast<int64_t>(sizeof(T));
   static constexpr int64_t kInnerBits = sizeof(T) == 4 ? 7 : 6;
   static_assert(kInner == int64_t{1} << kInnerBits);
-
-  // Distributions of fewer bits than the inner codes have are not split: see narrow_groups.h.
-  static bool is_narrow(int64_t bits) { return bits < kInnerBits; }
 
   explicit CodeSplit(int64_t code_bits)
       : bits(code_bits),

@@ -28,17 +28,36 @@ struct Floor {
     return (std::log(beyond) + log_epsilon - static_cast<double>(bits) * std::log(2.0)) / 2;
   }
 
+  // -log(p + e).
   template <class T>
-  [[nodiscard]] Vector<T> loss(Vector<T> p) const {
+  [[nodiscard]] Vector<T> loss_added(Vector<T> p) const {
+    return -log<T>(p + static_cast<T>(epsilon));
+  }
+  template <class T>
+  [[nodiscard]] Vector<T> gradient_added(Vector<T> p) const {
+    const Vector<T> floored = p + static_cast<T>(epsilon);
+    return static_cast<T>(log_epsilon) - log<T>(floored) - p / floored;
+  }
+
+  // -log max(p, e).
+  template <class T>
+  [[nodiscard]] Vector<T> loss_clamped(Vector<T> p) const {
     const auto e = splat(static_cast<T>(epsilon));
-    return -log<T>(adds ? p + e : (p > e ? p : e));
+    return -log<T>(p > e ? p : e);
+  }
+  template <class T>
+  [[nodiscard]] Vector<T> gradient_clamped(Vector<T> p) const {
+    const Vector<T> one = p >= static_cast<T>(epsilon) ? splat<T>(1) : splat<T>(0);
+    return static_cast<T>(log_epsilon) + loss_clamped<T>(p) - one;
   }
 
   template <class T>
+  [[nodiscard]] Vector<T> loss(Vector<T> p) const {
+    return adds ? loss_added<T>(p) : loss_clamped<T>(p);
+  }
+  template <class T>
   [[nodiscard]] Vector<T> gradient(Vector<T> p) const {
-    const auto e = splat(static_cast<T>(epsilon));
-    const Vector<T> one = adds ? p / (p + e) : (p >= e ? splat<T>(1) : splat<T>(0));
-    return loss<T>(p) + static_cast<T>(log_epsilon) - one;
+    return adds ? gradient_added<T>(p) : gradient_clamped<T>(p);
   }
 
   bool adds;

@@ -130,7 +130,7 @@ class RowEntropies {
       }
       ratios[i % 2] += ratio;
       if constexpr (kAdds) {
-        losses[i % 2] -= ratio * log<T>(ratio * largest + static_cast<T>(floor.epsilon));
+        losses[i % 2] += ratio * floor.loss_added<T>(ratio * largest);
       } else {
         losses[i % 2] += ratio * cost;
       }

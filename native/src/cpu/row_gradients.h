@@ -146,7 +146,7 @@ class RowGradients {
           const T outer_largest = largest * ratio;
           for (int64_t i = 0; i < kRegisterSums; ++i) {
             const auto inner = load(inner_ratio + first + i * kWidth);
-            const Vector<T> own = sample_weight * added_gradient(floor, inner * outer_largest);
+            const Vector<T> own = sample_weight * floor.gradient_added<T>(inner * outer_largest);
             const Vector<T> g = load(gradient + i * kWidth) + own;
             totals[i % 2] += g * inner;
             sums[i] += g * ratio;
@@ -169,12 +169,6 @@ class RowGradients {
         store<T>(sums[i], inner_sums + first + i * kWidth);
       }
     }
-  }
-
-  // Of -p log(p + e), less the constant -log e.
-  static Vector<T> added_gradient(const Floor& floor, Vector<T> p) {
-    const Vector<T> floored = p + static_cast<T>(floor.epsilon);
-    return static_cast<T>(floor.log_epsilon) - log<T>(floored) - p / floored;
   }
 
   // Sums of numbers for each bit, kept in registers as long as it lives.

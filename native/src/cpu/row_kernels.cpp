@@ -9,8 +9,8 @@
 #include "cpu/carver.h"
 #include "cpu/channels.h"
 #include "cpu/decode.h"
+#include "cpu/dense_group.h"
 #include "cpu/entropy_floor.h"
-#include "cpu/narrow_group.h"
 #include "cpu/row_block.h"
 #include "cpu/row_entropies.h"
 #include "cpu/row_gradients.h"
@@ -21,10 +21,7 @@
 namespace bsq::cpu::BSQ_CPU_ARCHITECTURE {
 namespace {
 
-template <class T>
-bool is_narrow(const LossFormula& formula) {
-  return CodeSplit<T>::is_narrow(formula.bits);
-}
+bool is_dense(const LossFormula& formula) { return formula.bits <= kMaxDenseBits; }
 
 // Calls body(code, unit rows) for each code of the rows, which it loads.
 template <class T, class Body>
@@ -55,8 +52,8 @@ int64_t expand_workspace(const LossFormula& formula, int64_t stride) {
   Carver carver(nullptr);
   const UnitRows<T> unit_rows(formula.code_dim, stride, carver);
   carver.take<double>(stride);
-  if (is_narrow<T>(formula)) {
-    const NarrowGroup<T> group(formula.bits, stride, carver);
+  if (is_dense(formula)) {
+    const DenseGroup<T> group(formula.bits, stride, carver);
   } else {
     const RowBlock<T> block(CodeSplit<T>(formula.bits), stride, carver);
     const RowEntropies<T> entropies(block, carver);
@@ -65,10 +62,10 @@ int64_t expand_workspace(const LossFormula& formula, int64_t stride) {
 }
 
 template <class T>
-void expand_narrow(const LossFormula& formula, const T* x, const BlockRows& rows, int64_t stride,
-                   UnitRows<T>& unit_rows, Carver& carver, double* sums, double* entropies) {
+void expand_dense(const LossFormula& formula, const T* x, const BlockRows& rows, int64_t stride,
+                  UnitRows<T>& unit_rows, Carver& carver, double* sums, double* entropies) {
   const Floor floor(formula);
-  NarrowGroup<T> group(formula.bits, stride, carver);
+  DenseGroup<T> group(formula.bits, stride, carver);
   std::fill_n(sums, formula.row_distributions() << formula.bits, 0.0);
   for_each_code(formula, x, rows, unit_rows, [&](int64_t code, int64_t /*first*/) {
     for_each_distribution(formula, code, stride, [&](int64_t distribution, int64_t bits) {
@@ -82,8 +79,8 @@ void expand_narrow(const LossFormula& formula, const T* x, const BlockRows& rows
 }
 
 template <class T>
-void expand_wide(const LossFormula& formula, const T* x, const BlockRows& rows, int64_t stride,
-                 UnitRows<T>& unit_rows, Carver& carver, T* factors, double* entropies) {
+void expand_split(const LossFormula& formula, const T* x, const BlockRows& rows, int64_t stride,
+                  UnitRows<T>& unit_rows, Carver& carver, T* factors, double* entropies) {
   const Floor floor(formula);
   const double log_cutoff = floor.log_cutoff<T>(formula.bits);
   const CodeSplit<T> split(formula.bits);
@@ -119,10 +116,10 @@ void expand(const LossFormula& formula, const T* x, const BlockRows& rows, void*
   auto* const lanes = carver.take<double>(stride);
   double* const row_entropies = entropies == nullptr ? nullptr : lanes;
   std::fill_n(lanes, stride, 0.0);
-  if (is_narrow<T>(formula)) {
-    expand_narrow(formula, x, rows, stride, unit_rows, carver, sums, row_entropies);
+  if (is_dense(formula)) {
+    expand_dense(formula, x, rows, stride, unit_rows, carver, sums, row_entropies);
   } else {
-    expand_wide(formula, x, rows, stride, unit_rows, carver, factors, row_entropies);
+    expand_split(formula, x, rows, stride, unit_rows, carver, factors, row_entropies);
   }
   if (entropies != nullptr) {
     std::copy_n(lanes, rows.count, entropies);
@@ -197,8 +194,8 @@ int64_t backward_workspace(const LossFormula& formula, int64_t stride, bool entr
   Carver carver(nullptr);
   const UnitRows<T> unit_rows(formula.code_dim, stride, carver);
   carver.take<double>(formula.code_dim * stride);
-  if (entropies && is_narrow<T>(formula)) {
-    const NarrowGroup<T> group(formula.bits, stride, carver);
+  if (entropies && is_dense(formula)) {
+    const DenseGroup<T> group(formula.bits, stride, carver);
   } else if (entropies) {
     const RowBlock<T> block(CodeSplit<T>(formula.bits), stride, carver);
     const RowGradients<T> gradients(block, carver);
@@ -220,7 +217,7 @@ class EntropyGradient {
         carver_(carver) {}
 
   // grad_unit[code_dim, stride] += the gradient by the unit rows.
-  void add_wide(int64_t code, const double* unit, const T* codebook_gradient, double* grad_unit) {
+  void add_split(int64_t code, const double* unit, const T* codebook_gradient, double* grad_unit) {
     const FlushSubnormals<T> flush;
     Carver carver = carver_;
     const CodeSplit<T> split(formula_.bits);
@@ -234,10 +231,10 @@ class EntropyGradient {
     });
   }
 
-  void add_narrow(int64_t code, const double* unit, const double* codebook_gradient,
-                  double* grad_unit) {
+  void add_dense(int64_t code, const double* unit, const T* codebook_gradient, double* grad_unit) {
+    const FlushSubnormals<T> flush;
     Carver carver = carver_;
-    NarrowGroup<T> group(formula_.bits, stride_, carver);
+    DenseGroup<T> group(formula_.bits, stride_, carver);
     for_each_distribution(formula_, code, stride_, [&](int64_t distribution, int64_t bits) {
       group.prepare(unit + bits, rows_, formula_.logit_scale);
       group.add_gradient(floor_, formula_.logit_scale, weights_.entropy, weights_.sample,
@@ -256,9 +253,8 @@ class EntropyGradient {
 
 template <class T>
 void backward(const LossFormula& formula, const GradientWeights& weights, const T* x,
-              const BlockRows& rows, const T* codebook_gradient,
-              const double* narrow_codebook_gradient, const T* grad_quantized, void* workspace,
-              T* grad_x) {
+              const BlockRows& rows, const T* codebook_gradient, const T* grad_quantized,
+              void* workspace, T* grad_x) {
   const int64_t stride = block_stride(rows.count);
   Carver carver(workspace);
   UnitRows<T> unit_rows(formula.code_dim, stride, carver);
@@ -268,10 +264,10 @@ void backward(const LossFormula& formula, const GradientWeights& weights, const 
     unit_rows.start_gradient(grad_quantized == nullptr ? nullptr : grad_quantized + first,
                              weights.straight_through, weights.commitment, formula.code_scale, rows,
                              grad_unit);
-    if (codebook_gradient != nullptr) {
-      entropies.add_wide(code, unit_rows.unit, codebook_gradient, grad_unit);
-    } else if (narrow_codebook_gradient != nullptr) {
-      entropies.add_narrow(code, unit_rows.unit, narrow_codebook_gradient, grad_unit);
+    if (codebook_gradient != nullptr && is_dense(formula)) {
+      entropies.add_dense(code, unit_rows.unit, codebook_gradient, grad_unit);
+    } else if (codebook_gradient != nullptr) {
+      entropies.add_split(code, unit_rows.unit, codebook_gradient, grad_unit);
     }
     unit_rows.finish_gradient(grad_unit, rows, grad_x + first);
   });

@@ -7,7 +7,7 @@
 // * 2^bits is ever made. Rows are worked on in blocks of kBlockRows. What an outer code of a row
 // adds to the average is left out where it is negligible (average.h), and what it adds to the
 // entropy where it is below the floor's cutoff (row_entropies.h): at the usual temperatures little
-// is left. Distributions of few bits are computed as they are (narrow_group.h).
+// is left. Distributions of few bits are computed as they are (dense_group.h).
 #pragma once
 
 #include <cstdint>
@@ -48,8 +48,8 @@ struct RowKernels {
   int64_t (*expand_workspace)(const LossFormula& formula, int64_t stride);
 
   // Of each distribution of a block of rows: the factors, factors_size() numbers, one distribution
-  // after the other, or, where they are narrow, the sums of the rows' probabilities, 2^bits doubles
-  // each. Where entropies is not NULL, each row's entropies over all its distributions.
+  // after the other, or, of at most kMaxDenseBits, the sums of the rows' probabilities, 2^bits
+  // doubles each. Where entropies is not NULL, each row's entropies over all its distributions.
   void (*expand)(const LossFormula& formula, const T* x, const BlockRows& rows, void* workspace,
                  T* factors, double* sums, double* entropies);
 
@@ -68,13 +68,12 @@ struct RowKernels {
 
   int64_t (*backward_workspace)(const LossFormula& formula, int64_t stride, bool entropies);
 
-  // grad_x of a block of rows. The codebook gradients are those of all distributions, of T, or of
-  // double where these are narrow; both NULL for no gradient of entropies. grad_quantized may be
+  // grad_x of a block of rows. The codebook gradient is that of all distributions; NULL for no
+  // gradient of entropies. grad_quantized may be
   // NULL. Codes that are not finite get NaN.
   void (*backward)(const LossFormula& formula, const GradientWeights& weights, const T* x,
-                   const BlockRows& rows, const T* codebook_gradient,
-                   const double* narrow_codebook_gradient, const T* grad_quantized, void* workspace,
-                   T* grad_x);
+                   const BlockRows& rows, const T* codebook_gradient, const T* grad_quantized,
+                   void* workspace, T* grad_x);
 
   // The entropy of a part of an average distribution, a multiple of kInner.
   double (*codebook_entropy)(const LossFormula& formula, const T* average, int64_t size);

@@ -2,9 +2,11 @@
 // source for every instruction set.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -106,6 +108,24 @@ inline Vector<double> load_converted(const float* from) {
   return __builtin_convertvector(floats, Vector<double>);
 }
 
+// Adds to numbers in double, times a factor.
+inline void add_converted(Vector<double> vector, double factor, double* to) {
+  store<double>(load(to) + vector * factor, to);
+}
+template <size_t... kLanes>
+inline void add_converted(Vector<float> vector, double factor, double* to,
+                          std::index_sequence<kLanes...> /*half of the lanes*/) {
+  // By shuffles: through memory, compilers keep what a loop adds up there, too.
+  const Simd<double>::Floats low = __builtin_shufflevector(vector, vector, kLanes...);
+  const Simd<double>::Floats high =
+      __builtin_shufflevector(vector, vector, kLanes + sizeof...(kLanes)...);
+  add_converted(__builtin_convertvector(low, Vector<double>), factor, to);
+  add_converted(__builtin_convertvector(high, Vector<double>), factor, to + sizeof...(kLanes));
+}
+inline void add_converted(Vector<float> vector, double factor, double* to) {
+  add_converted(vector, factor, to, std::make_index_sequence<Simd<double>::kWidth>());
+}
+
 // The halves are added, until one number is left.
 inline float sum(float __attribute__((vector_size(16))) v) { return (v[0] + v[2]) + (v[1] + v[3]); }
 inline float sum(float __attribute__((vector_size(32))) v) {
@@ -121,6 +141,32 @@ inline double sum(double __attribute__((vector_size(32))) v) {
 }
 inline double sum(double __attribute__((vector_size(64))) v) {
   return sum(__builtin_shufflevector(v, v, 0, 1, 2, 3) + __builtin_shufflevector(v, v, 4, 5, 6, 7));
+}
+
+// One step towards the sums of each of several vectors: adds lanes that are kDistance apart, those
+// of a in the lanes without that bit, and those of b in the lanes with it.
+template <class T, size_t kDistance, size_t... kLanes>
+inline Vector<T> add_halves(Vector<T> a, Vector<T> b, std::index_sequence<kLanes...> /*lanes*/) {
+  constexpr size_t kWidth = sizeof...(kLanes);
+  return __builtin_shufflevector(
+             a, b, ((kLanes & kDistance) != 0 ? kWidth + kLanes - kDistance : kLanes)...) +
+         __builtin_shufflevector(
+             a, b, ((kLanes & kDistance) != 0 ? kWidth + kLanes : kLanes + kDistance)...);
+}
+
+// Lane i of the result is the sum of vectors[i], of which there are as many as lanes, and which are
+// overwritten. Takes a third of the instructions of as many sums one by one.
+template <class T, size_t kDistance = Simd<T>::kWidth / 2>
+inline Vector<T> sums_of(Vector<T>* vectors) {
+  for (size_t i = 0; i < kDistance; ++i) {
+    vectors[i] = add_halves<T, kDistance>(vectors[i], vectors[i + kDistance],
+                                          std::make_index_sequence<Simd<T>::kWidth>());
+  }
+  if constexpr (kDistance == 1) {
+    return vectors[0];
+  } else {
+    return sums_of<T, kDistance / 2>(vectors);
+  }
 }
 
 // Bit i is set where lane i of a comparison's result is.
