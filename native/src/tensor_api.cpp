@@ -38,6 +38,11 @@ const auto& value_of(const T* object, const char* name) {
   return object->value;
 }
 
+// NULL for NULL.
+const TensorValue* optional_value(const bsq_tensor* tensor) {
+  return tensor == nullptr ? nullptr : &tensor->value;
+}
+
 // Stores what body makes in *out, in a new object. The name is the parameter's.
 template <class T, class Body>
 bsq_status* make(T** out, const char* name, const Body& body) {
@@ -164,8 +169,10 @@ bsq_status* bsq_tensor_codes_to_indices(const bsq_options* options, const bsq_te
 }
 
 bsq_status* bsq_tensor_forward(const bsq_options* options, const bsq_tensor* x,
-                               bsq_quantization** out) {
-  return make(out, "out", [&] { return bsq::forward(Options::from(options), value_of(x, "x")); });
+                               const bsq_tensor* mask, bsq_quantization** out) {
+  return make(out, "out", [&] {
+    return bsq::forward(Options::from(options), value_of(x, "x"), optional_value(mask));
+  });
 }
 
 void bsq_quantization_free(bsq_quantization* quantization) { delete quantization; }
@@ -189,12 +196,15 @@ bsq_status* bsq_quantization_losses(const bsq_quantization* quantization, bsq_lo
   });
 }
 
-bsq_status* bsq_quantization_backward(const bsq_quantization* quantization,
+bsq_status* bsq_quantization_loss_sums(const bsq_quantization* quantization, bsq_tensor** out) {
+  return make(out, "out", [&] { return bsq::loss_sums(value_of(quantization, "quantization")); });
+}
+
+bsq_status* bsq_quantization_backward(const bsq_quantization* quantization, const bsq_tensor* sums,
                                       const bsq_tensor* grad_quantized, double grad_aux_loss,
                                       bsq_tensor** grad_x) {
   return make(grad_x, "grad_x", [&] {
-    return bsq::backward(value_of(quantization, "quantization"),
-                         grad_quantized == nullptr ? nullptr : &grad_quantized->value,
-                         grad_aux_loss);
+    return bsq::backward(value_of(quantization, "quantization"), optional_value(sums),
+                         optional_value(grad_quantized), grad_aux_loss);
   });
 }

@@ -1,14 +1,15 @@
 #include "tensor_quantizer.h"
 
-#include <functional>
-#include <numeric>
+#include <cstddef>
+#include <type_traits>
 #include <utility>
 
 #include "cpu/dispatch.h"
 #include "error.h"
 #include "operators/codes.h"
-#include "operators/quantizer.h"
+#include "operators/losses.h"
 #include "quantizer.h"
+#include "tensor_shapes.h"
 
 namespace bsq {
 namespace {
@@ -23,10 +24,6 @@ bool uses_operators(const Options& options, const Device& device) {
   return options.implementation == Implementation::kOperators || !has_kernels;
 }
 
-int64_t count(const Shape& shape) {
-  return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
-}
-
 // Checks
 
 void check_floating_point(const TensorValue& value, const char* what) {
@@ -37,30 +34,52 @@ void check_floating_point(const TensorValue& value, const char* what) {
   }
 }
 
-void check_rows(const Options& options, const TensorValue& value, const char* what) {
-  const Shape shape = bsq::shape(value.tensor);
-  if (shape.back() != options.code_dim) {
-    fail(Code::kInvalidArgument, what, " has shape ", to_string(shape),
-         ", expected a last dimension of code_dim ", options.code_dim);
+void check_signed(const TensorValue& value, const char* what) {
+  if (dtype(value.tensor) == DType::kUInt8) {
+    fail(Code::kInvalidArgument, what,
+         " is uint8, which has no -1, expected a float or signed integer type");
   }
 }
 
-// The shape without its last dimension; one row has indices [1].
-Shape leading_shape(const Tensor& rows) {
-  Shape shape = bsq::shape(rows);
-  shape.pop_back();
-  return shape.empty() ? Shape{1} : shape;
+void check_dtype(const TensorValue& value, const char* what, DType expected) {
+  if (dtype(value.tensor) != expected) {
+    fail(Code::kInvalidArgument, what, " is ", name(dtype(value.tensor)), ", expected ",
+         name(expected));
+  }
 }
 
-Shape with_last(Shape shape, int64_t size) {
-  shape.push_back(size);
-  return shape;
+// `meaning` tells whose shape is expected: "that of x, ".
+void check_shape(const TensorValue& value, const char* what, const char* meaning,
+                 const Shape& expected) {
+  if (shape(value.tensor) != expected) {
+    fail(Code::kInvalidArgument, what, " has shape ", to_string(shape(value.tensor)), ", expected ",
+         meaning, to_string(expected));
+  }
 }
 
-// [rows, code_dim] of a tensor [..., code_dim], strides and type as they are where that is
-// possible.
-Tensor as_matrix(const Tensor& tensor) {
-  return reshape(tensor, {count(leading_shape(tensor)), shape(tensor).back()});
+void check_device(const TensorValue& value, const char* what, const Tensor& x) {
+  if (!(device(value.tensor) == device(x))) {
+    fail(Code::kInvalidArgument, what, " is on ", name(device(value.tensor)), ", but x is on ",
+         name(device(x)));
+  }
+}
+
+void check_mask(const Options& options, const TensorValue& mask, const Tensor& x) {
+  check_dtype(mask, "mask", DType::kUInt8);
+  check_shape(mask, "mask", "the leading dimensions of x, ", leading_shape(options, shape(x)));
+  check_device(mask, "mask", x);
+}
+
+void check_sums(const Options& options, const TensorValue& sums, const Tensor& x) {
+  check_dtype(sums, "sums", DType::kFloat64);
+  check_shape(sums, "sums", "", {options.loss_sums_size()});
+  check_device(sums, "sums", x);
+}
+
+void check_gradient(const TensorValue& gradient, const Tensor& x) {
+  check_floating_point(gradient, "grad_quantized");
+  check_shape(gradient, "grad_quantized", "that of x, ", shape(x));
+  check_device(gradient, "grad_quantized", x);
 }
 
 Findings with(Findings findings, std::shared_ptr<const Finding> finding) {
@@ -68,6 +87,15 @@ Findings with(Findings findings, std::shared_ptr<const Finding> finding) {
     findings.push_back(std::move(finding));
   }
   return findings;
+}
+
+Findings with(Findings findings, const TensorValue* value) {
+  return value == nullptr ? std::move(findings) : merge(std::move(findings), value->findings);
+}
+
+// For what may outlive borrowed memory.
+Tensor owned(const TensorValue& value) {
+  return value.borrowed ? clone(value.tensor) : value.tensor;
 }
 
 // Kernels: on contiguous CPU memory of float or double.
@@ -83,17 +111,38 @@ constexpr DType dtype_of() {
   return std::is_same_v<T, double> ? DType::kFloat64 : DType::kFloat32;
 }
 
-// The rows as kernels take them. Kernels read the memory, so what was found about it is due.
+// The memory of a tensor as kernels take it: contiguous, of type T, NULL for none.
 template <class T>
-Tensor kernel_input(const TensorValue& value) {
-  check(value.findings);
-  return contiguous(to(value.tensor, dtype_of<T>()));
-}
+class KernelInput {
+ public:
+  // Kernels read the memory, so what was found about it is due.
+  explicit KernelInput(const TensorValue* value) {
+    if (value != nullptr) {
+      check(value->findings);
+      tensor_ = contiguous(converted(value->tensor));
+    }
+  }
+  explicit KernelInput(const std::optional<Tensor>& tensor) {
+    if (tensor) {
+      tensor_ = contiguous(converted(*tensor));
+    }
+  }
 
-template <class T>
-const T* data(const Tensor& tensor) {
-  return static_cast<const T*>(tensor.const_data_ptr());
-}
+  [[nodiscard]] const T* data() const {
+    return tensor_ ? static_cast<const T*>(tensor_->const_data_ptr()) : nullptr;
+  }
+
+ private:
+  static Tensor converted(const Tensor& tensor) {
+    if constexpr (std::is_floating_point_v<T>) {
+      return to(tensor, dtype_of<T>());
+    } else {
+      return tensor;
+    }
+  }
+
+  std::optional<Tensor> tensor_;
+};
 
 template <class T>
 T* mutable_data(const Tensor& tensor) {
@@ -101,52 +150,89 @@ T* mutable_data(const Tensor& tensor) {
 }
 
 template <class T>
-Quantization kernel_forward(const Options& options, const TensorValue& x) {
-  const Tensor in = kernel_input<T>(x);
-  const Tensor quantized = empty(shape(in), dtype_of<T>(), kCpu);
-  const Tensor indices = empty(leading_shape(in), DType::kInt64, kCpu);
+Quantization kernel_forward(const Options& options, const TensorValue& x,
+                            const std::optional<Tensor>& mask) {
+  const KernelInput<T> in(&x);
+  const Shape rows = shape(x.tensor);
+  const Tensor quantized = empty(rows, dtype_of<T>(), kCpu);
+  const Tensor indices = empty(indices_shape(options, rows, "x"), DType::kInt64, kCpu);
   Losses losses;
-  forward(options, data<T>(in), count(shape(indices)), mutable_data<T>(quantized),
-          mutable_data<int64_t>(indices), &losses);
-  return {options, x, {to(quantized, dtype(x.tensor)), {}}, {indices, {}}, losses};
+  forward(options, row_shape(options, rows), in.data(), KernelInput<uint8_t>(mask).data(),
+          mutable_data<T>(quantized), mutable_data<int64_t>(indices), &losses);
+  return {options, x, mask, {to(quantized, dtype(x.tensor)), {}}, {indices, {}}, losses};
 }
 
 template <class T>
-Tensor kernel_backward(const Quantization& quantization, const TensorValue* grad_quantized,
-                       double grad_aux_loss) {
-  const Tensor x = kernel_input<T>(quantization.x);
-  std::optional<Tensor> gradient;
-  if (grad_quantized != nullptr) {
-    gradient = kernel_input<T>(*grad_quantized);
-  }
-  const Tensor grad_x = empty(shape(x), dtype_of<T>(), kCpu);
-  backward(quantization.options, data<T>(x), count(leading_shape(x)),
-           gradient ? data<T>(*gradient) : nullptr, grad_aux_loss, mutable_data<T>(grad_x));
-  return to(grad_x, dtype(quantization.x.tensor));
+Tensor kernel_loss_sums(const Quantization& quantization) {
+  const Options& options = quantization.options;
+  const TensorValue& x = quantization.x;
+  const KernelInput<T> in(&x);
+  const KernelInput<uint8_t> mask(quantization.mask);
+  Tensor sums = empty({options.loss_sums_size()}, DType::kFloat64, kCpu);
+  loss_sums(options, row_shape(options, shape(x.tensor)), in.data(), mask.data(),
+            mutable_data<double>(sums));
+  return sums;
 }
 
-// Operators
+template <class T>
+Tensor kernel_backward(const Quantization& quantization, const TensorValue* sums,
+                       const TensorValue* grad_quantized, double grad_aux_loss) {
+  const Tensor& x = quantization.x.tensor;
+  const KernelInput<T> in(&quantization.x);
+  const KernelInput<uint8_t> mask(quantization.mask);
+  const KernelInput<double> sums_in(sums);
+  const KernelInput<T> gradient(grad_quantized);
+  const Tensor grad_x = empty(shape(x), dtype_of<T>(), kCpu);
+  backward(quantization.options, row_shape(quantization.options, shape(x)), in.data(), mask.data(),
+           sums_in.data(), gradient.data(), grad_aux_loss, mutable_data<T>(grad_x));
+  return to(grad_x, dtype(x));
+}
 
-Quantization operator_forward(const Options& options, const TensorValue& x) {
-  operators::Forward result = operators::forward(options, as_matrix(x.tensor));
+// Operators: on rows of any layout.
+
+operators::Rows as_rows(const Options& options, const Tensor& tensor) {
+  const auto [items, positions] = row_shape(options, shape(tensor));
+  const int64_t length = options.row_length();
+  return operators::Rows(options.channel_first
+                             ? permute(reshape(tensor, {items, length, positions}), {0, 2, 1})
+                             : reshape(tensor, {items, positions, length}));
+}
+
+// Of rows that are contiguous in their layout.
+Tensor as_tensor(const Options& options, const operators::Rows& rows, const Shape& shape) {
+  return reshape(options.channel_first ? permute(rows.tensor(), {0, 2, 1}) : rows.tensor(), shape);
+}
+
+std::optional<Tensor> flat(const std::optional<Tensor>& mask) {
+  return mask ? std::optional(reshape(*mask, {count(shape(*mask))})) : std::nullopt;
+}
+
+Quantization operator_forward(const Options& options, const TensorValue& x,
+                              const std::optional<Tensor>& mask) {
+  const Shape rows = shape(x.tensor);
+  const Shape indices = indices_shape(options, rows, "x");
+  operators::Forward result = operators::forward(options, as_rows(options, x.tensor), flat(mask));
   const Findings findings = with(x.findings, std::move(result.finding));
   return {options,
           {x.tensor, findings},
-          {reshape(result.quantized, shape(x.tensor)), findings},
-          {reshape(result.indices, leading_shape(x.tensor)), findings},
-          std::move(result.entropies)};
+          mask,
+          {as_tensor(options, result.quantized, rows), findings},
+          {reshape(result.indices, indices), findings},
+          std::move(result.losses)};
 }
 
-Tensor operator_backward(const Quantization& quantization, const TensorValue* grad_quantized,
-                         double grad_aux_loss) {
+Tensor operator_backward(const Quantization& quantization, const TensorValue* sums,
+                         const TensorValue* grad_quantized, double grad_aux_loss) {
+  const Options& options = quantization.options;
   const Tensor& x = quantization.x.tensor;
-  std::optional<Tensor> gradient;
+  std::optional<operators::Rows> gradient;
   if (grad_quantized != nullptr) {
-    gradient = as_matrix(grad_quantized->tensor);
+    gradient.emplace(as_rows(options, grad_quantized->tensor));
   }
-  return reshape(operators::backward(quantization.options, as_matrix(x),
-                                     gradient ? &*gradient : nullptr, grad_aux_loss),
-                 shape(x));
+  const operators::Rows grad_x = operators::backward(
+      options, as_rows(options, x), std::get<operators::DeviceLosses>(quantization.losses),
+      sums == nullptr ? nullptr : &sums->tensor, gradient ? &*gradient : nullptr, grad_aux_loss);
+  return as_tensor(options, grad_x, shape(x));
 }
 
 }  // namespace
@@ -157,17 +243,17 @@ const char* implementation(DeviceType type) {
 
 TensorValue encode(const Options& options, const TensorValue& x) {
   check_floating_point(x, "x");
-  check_rows(options, x, "x");
-  const Shape leading = leading_shape(x.tensor);
+  const Shape rows = shape(x.tensor);
+  check_rows_shape(options, rows, "x");
+  const Shape shape = indices_shape(options, rows, "x");
   if (uses_operators(options, device(x.tensor))) {
-    operators::Result result = operators::encode(options, as_matrix(x.tensor));
-    return {reshape(result.tensor, leading), with(x.findings, std::move(result.finding))};
+    operators::Result result = operators::encode(options, as_rows(options, x.tensor));
+    return {reshape(result.tensor, shape), with(x.findings, std::move(result.finding))};
   }
   return with_compute_type(dtype(x.tensor), [&](auto type) -> TensorValue {
-    using T = decltype(type);
-    const Tensor in = kernel_input<T>(x);
-    const Tensor indices = empty(leading, DType::kInt64, kCpu);
-    encode(options, data<T>(in), count(leading), mutable_data<int64_t>(indices));
+    const KernelInput<decltype(type)> in(&x);
+    const Tensor indices = empty(shape, DType::kInt64, kCpu);
+    encode(options, row_shape(options, rows), in.data(), mutable_data<int64_t>(indices));
     return {indices, {}};
   });
 }
@@ -181,71 +267,69 @@ TensorValue decode(const Options& options, const TensorValue& indices, DType dty
     fail(Code::kInvalidArgument, "dtype is ", name(dtype),
          ", expected float32, float64, float16 or bfloat16");
   }
-  const Shape shape = with_last(bsq::shape(indices.tensor), options.code_dim);
-  if (shape.size() > BSQ_MAX_RANK) {
-    fail(Code::kInvalidArgument, "indices has rank ", shape.size() - 1, ", expected at most ",
-         BSQ_MAX_RANK - 1);
-  }
-  const Tensor wide = to(indices.tensor, DType::kInt64);
-  if (uses_operators(options, device(wide))) {
+  const Shape shape = rows_shape(options, bsq::shape(indices.tensor));
+  const RowShape rows = row_shape(options, shape);
+  const TensorValue wide{to(indices.tensor, DType::kInt64), indices.findings};
+  if (uses_operators(options, device(wide.tensor))) {
     operators::Result result =
-        operators::decode(options, reshape(wide, {count(bsq::shape(wide))}), dtype);
-    return {reshape(result.tensor, shape), with(indices.findings, std::move(result.finding))};
+        operators::decode(options, reshape(wide.tensor, {rows.rows(), options.row_indices()}),
+                          rows.items, rows.positions, dtype);
+    return {as_tensor(options, operators::Rows(result.tensor), shape),
+            with(indices.findings, std::move(result.finding))};
   }
   return with_compute_type(dtype, [&](auto type) -> TensorValue {
     using T = decltype(type);
-    check(indices.findings);
-    const Tensor in = contiguous(wide);
+    const KernelInput<int64_t> in(&wide);
     const Tensor quantized = empty(shape, dtype_of<T>(), kCpu);
-    decode(options, data<int64_t>(in), count(bsq::shape(in)), mutable_data<T>(quantized));
+    decode(options, rows, in.data(), mutable_data<T>(quantized));
     return {to(quantized, dtype), {}};
   });
 }
 
 TensorValue bits_to_codes(const TensorValue& bits) {
-  if (dtype(bits.tensor) == DType::kUInt8) {
-    fail(Code::kInvalidArgument,
-         "bits is uint8, which has no -1, expected a float or signed integer type");
-  }
+  check_signed(bits, "bits");
   // One multiplication and one addition: there is nothing that a kernel would gain.
   return {operators::bits_to_codes(bits.tensor), bits.findings};
 }
 
 TensorValue codes_to_indices(const Options& options, const TensorValue& codes) {
-  const DType dtype = bsq::dtype(codes.tensor);
-  if (dtype == DType::kUInt8) {
-    fail(Code::kInvalidArgument,
-         "codes is uint8, which has no -1, expected a float or signed integer type");
-  }
-  check_rows(options, codes, "codes");
-  const Shape leading = leading_shape(codes.tensor);
+  check_signed(codes, "codes");
+  const Shape rows = shape(codes.tensor);
+  check_rows_shape(options, rows, "codes");
+  const Shape shape = indices_shape(options, rows, "codes");
   // float64 has every int32, and the sign of every int64.
   const TensorValue numbers{
-      is_floating_point(dtype) ? codes.tensor : to(codes.tensor, DType::kFloat64), codes.findings};
+      is_floating_point(dtype(codes.tensor)) ? codes.tensor : to(codes.tensor, DType::kFloat64),
+      codes.findings};
   if (uses_operators(options, device(codes.tensor))) {
-    operators::Result result = operators::codes_to_indices(options, as_matrix(numbers.tensor));
-    return {reshape(result.tensor, leading), with(codes.findings, std::move(result.finding))};
+    operators::Result result =
+        operators::codes_to_indices(options, as_rows(options, numbers.tensor));
+    return {reshape(result.tensor, shape), with(codes.findings, std::move(result.finding))};
   }
-  return with_compute_type(bsq::dtype(numbers.tensor), [&](auto type) -> TensorValue {
-    using T = decltype(type);
-    const Tensor in = kernel_input<T>(numbers);
-    const Tensor indices = empty(leading, DType::kInt64, kCpu);
-    codes_to_indices(options, data<T>(in), count(leading), mutable_data<int64_t>(indices));
+  return with_compute_type(dtype(numbers.tensor), [&](auto type) -> TensorValue {
+    const KernelInput<decltype(type)> in(&numbers);
+    const Tensor indices = empty(shape, DType::kInt64, kCpu);
+    codes_to_indices(options, row_shape(options, rows), in.data(), mutable_data<int64_t>(indices));
     return {indices, {}};
   });
 }
 
-Quantization forward(const Options& options, const TensorValue& x) {
+Quantization forward(const Options& options, const TensorValue& x, const TensorValue* mask) {
   check_floating_point(x, "x");
-  check_rows(options, x, "x");
+  check_rows_shape(options, shape(x.tensor), "x");
   options.require_losses();
-  // The quantization may outlive borrowed memory.
-  const TensorValue own{x.borrowed ? clone(x.tensor) : x.tensor, x.findings};
-  if (uses_operators(options, device(own.tensor))) {
-    return operator_forward(options, own);
+  if (mask != nullptr) {
+    check_mask(options, *mask, x.tensor);
   }
-  return with_compute_type(dtype(own.tensor),
-                           [&](auto type) { return kernel_forward<decltype(type)>(options, own); });
+  const TensorValue own{owned(x), with(x.findings, mask)};
+  const std::optional<Tensor> own_mask =
+      mask == nullptr ? std::nullopt : std::optional(owned(*mask));
+  if (uses_operators(options, device(own.tensor))) {
+    return operator_forward(options, own, own_mask);
+  }
+  return with_compute_type(dtype(own.tensor), [&](auto type) {
+    return kernel_forward<decltype(type)>(options, own, own_mask);
+  });
 }
 
 Losses read_losses(const Quantization& quantization) {
@@ -253,33 +337,34 @@ Losses read_losses(const Quantization& quantization) {
   if (const auto* losses = std::get_if<Losses>(&quantization.losses)) {
     return *losses;
   }
-  const Tensor entropies = to(std::get<Tensor>(quantization.losses), DType::kFloat64, kCpu);
-  const auto* values = data<double>(entropies);
-  return {quantization.options, values[0], values[1]};
+  const Tensor& terms = std::get<operators::DeviceLosses>(quantization.losses).terms;
+  return {quantization.options, operators::read_loss_terms(terms)};
 }
 
-TensorValue backward(const Quantization& quantization, const TensorValue* grad_quantized,
-                     double grad_aux_loss) {
+TensorValue loss_sums(const Quantization& quantization) {
+  if (const auto* losses = std::get_if<operators::DeviceLosses>(&quantization.losses)) {
+    return {losses->sums, quantization.quantized.findings};
+  }
+  return with_compute_type(dtype(quantization.x.tensor), [&](auto type) -> TensorValue {
+    return {kernel_loss_sums<decltype(type)>(quantization), {}};
+  });
+}
+
+TensorValue backward(const Quantization& quantization, const TensorValue* sums,
+                     const TensorValue* grad_quantized, double grad_aux_loss) {
   const Tensor& x = quantization.x.tensor;
-  Findings findings = quantization.x.findings;
+  if (sums != nullptr) {
+    check_sums(quantization.options, *sums, x);
+  }
   if (grad_quantized != nullptr) {
-    check_floating_point(*grad_quantized, "grad_quantized");
-    const Tensor& gradient = grad_quantized->tensor;
-    if (shape(gradient) != shape(x)) {
-      fail(Code::kInvalidArgument, "grad_quantized has shape ", to_string(shape(gradient)),
-           ", expected that of x, ", to_string(shape(x)));
-    }
-    if (!(device(gradient) == device(x))) {
-      fail(Code::kInvalidArgument, "grad_quantized is on ", name(device(gradient)),
-           ", but x is on ", name(device(x)));
-    }
-    findings = merge(std::move(findings), grad_quantized->findings);
+    check_gradient(*grad_quantized, x);
   }
   if (uses_operators(quantization.options, device(x))) {
-    return {operator_backward(quantization, grad_quantized, grad_aux_loss), std::move(findings)};
+    return {operator_backward(quantization, sums, grad_quantized, grad_aux_loss),
+            with(with(quantization.x.findings, sums), grad_quantized)};
   }
   return with_compute_type(dtype(x), [&](auto type) -> TensorValue {
-    return {kernel_backward<decltype(type)>(quantization, grad_quantized, grad_aux_loss), {}};
+    return {kernel_backward<decltype(type)>(quantization, sums, grad_quantized, grad_aux_loss), {}};
   });
 }
 

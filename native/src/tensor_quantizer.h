@@ -2,9 +2,11 @@
 // as in bsq.h. All functions throw Error.
 #pragma once
 
+#include <optional>
 #include <variant>
 
 #include "finding.h"
+#include "operators/quantizer.h"
 #include "options.h"
 #include "torch_ops.h"
 
@@ -19,10 +21,11 @@ struct TensorValue {
 
 struct Quantization {
   Options options;
-  TensorValue x;  // never borrowed
+  TensorValue x;               // never borrowed
+  std::optional<Tensor> mask;  // likewise
   TensorValue quantized;
   TensorValue indices;
-  std::variant<Losses, Tensor> losses;  // or the two entropies on a device: float64 [2]
+  std::variant<Losses, operators::DeviceLosses> losses;
 };
 
 // The name of what computes on such devices unless options ask for another.
@@ -36,13 +39,17 @@ struct Quantization {
 
 [[nodiscard]] TensorValue codes_to_indices(const Options& options, const TensorValue& codes);
 
-[[nodiscard]] Quantization forward(const Options& options, const TensorValue& x);
+// mask may be NULL.
+[[nodiscard]] Quantization forward(const Options& options, const TensorValue& x,
+                                   const TensorValue* mask);
 
 // Waits for the device.
 [[nodiscard]] Losses read_losses(const Quantization& quantization);
 
-// grad_quantized may be NULL.
-[[nodiscard]] TensorValue backward(const Quantization& quantization,
+[[nodiscard]] TensorValue loss_sums(const Quantization& quantization);
+
+// sums and grad_quantized may be NULL.
+[[nodiscard]] TensorValue backward(const Quantization& quantization, const TensorValue* sums,
                                    const TensorValue* grad_quantized, double grad_aux_loss);
 
 }  // namespace bsq

@@ -248,10 +248,6 @@ Tensor permute(const Tensor& tensor, const Shape& dims) {
   return call("aten::permute", "", tensor, ref(dims));
 }
 
-Tensor transpose(const Tensor& matrix) {
-  return call("aten::transpose", "int", matrix, int64_t{0}, int64_t{1});
-}
-
 Tensor unsqueeze(const Tensor& tensor, int64_t dim) {
   return call("aten::unsqueeze", "", tensor, dim);
 }
@@ -287,6 +283,9 @@ Tensor bitwise_and(const Tensor& a, const Tensor& b) {
 Tensor bitwise_not(const Tensor& a) { return call("aten::bitwise_not", "", a); }
 Tensor bitwise_or(const Tensor& a, const Tensor& b) {
   return call("aten::bitwise_or", "Tensor", a, b);
+}
+Tensor bitwise_xor(const Tensor& a, const Tensor& b) {
+  return call("aten::bitwise_xor", "Tensor", a, b);
 }
 Tensor left_shift(const Tensor& a, const Tensor& b) {
   return call("aten::bitwise_left_shift", "Tensor", a, b);

@@ -53,7 +53,6 @@ void copy(const Tensor& from, const Tensor& to);
 
 [[nodiscard]] Tensor narrow(const Tensor& tensor, int64_t dim, int64_t start, int64_t length);
 [[nodiscard]] Tensor permute(const Tensor& tensor, const Shape& dims);
-[[nodiscard]] Tensor transpose(const Tensor& matrix);
 [[nodiscard]] Tensor unsqueeze(const Tensor& tensor, int64_t dim);
 // A copy where strides do not allow a view.
 [[nodiscard]] Tensor reshape(const Tensor& tensor, const Shape& shape);
@@ -73,6 +72,7 @@ void copy(const Tensor& from, const Tensor& to);
 [[nodiscard]] Tensor bitwise_and(const Tensor& a, const Tensor& b);
 [[nodiscard]] Tensor bitwise_not(const Tensor& a);
 [[nodiscard]] Tensor bitwise_or(const Tensor& a, const Tensor& b);
+[[nodiscard]] Tensor bitwise_xor(const Tensor& a, const Tensor& b);
 [[nodiscard]] Tensor left_shift(const Tensor& a, const Tensor& b);
 [[nodiscard]] Tensor right_shift(const Tensor& a, const Tensor& b);
 [[nodiscard]] Tensor where(const Tensor& condition, const Tensor& yes, const Tensor& no);

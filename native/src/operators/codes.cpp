@@ -1,7 +1,7 @@
 #include "operators/codes.h"
 
 #include <algorithm>
-#include <cmath>
+#include <cstdint>
 #include <limits>
 
 #include "operators/constants.h"
@@ -13,116 +13,177 @@ namespace {
 // Bits are expanded to int64 for this many elements at once, which bounds the memory of a call.
 constexpr int64_t kChunkElements = int64_t{16} * 1024 * 1024;
 
-// Calls body(begin, length) for consecutive chunks of rows.
-template <class Body>
-void for_each_chunk(int64_t rows, int64_t dim, const Body& body) {
-  const int64_t chunk = std::max(int64_t{1}, kChunkElements / dim);
-  for (int64_t begin = 0; begin < rows; begin += chunk) {
-    body(begin, std::min(chunk, rows - begin));
-  }
+int64_t chunk_rows(const Options& options) {
+  return std::max(int64_t{1}, kChunkElements / options.row_length());
 }
 
-Tensor rows_of(const Tensor& matrix, int64_t begin, int64_t length) {
-  return narrow(matrix, 0, begin, length);
-}
-
-// indices[rows] of bits[rows, code_dim], a bool.
-Tensor indices_of(const Tensor& bits, const Tensor& weights) { return sum(mul(bits, weights), 1); }
-
-// Calls refused_in(rows of matrix) for chunks of rows, which returns [chunk, dim] of bool, and
-// makes indices of the signs and uint8 [rows] of whether a row has a refused element.
-template <class RefusedIn>
-RowSigns signs(const Options& options, const Tensor& matrix, const RefusedIn& refused_in) {
-  const int64_t rows = shape(matrix)[0];
-  const Device device = bsq::device(matrix);
-  RowSigns result{empty({rows}, DType::kInt64, device), empty({rows}, DType::kUInt8, device)};
-  const Tensor weights =
-      left_shift(scalar(1, DType::kInt64, device), bit_shifts(options.code_dim, device));
-  const Tensor zero = scalar(0, dtype(matrix), device);
-  const Tensor no_index = scalar(0, DType::kInt64, device);
-  for_each_chunk(rows, options.code_dim, [&](int64_t begin, int64_t length) {
-    const Tensor chunk = rows_of(matrix, begin, length);
-    const Tensor refused = any(refused_in(chunk), 1);
-    copy(where(refused, no_index, indices_of(greater(chunk, zero), weights)),
-         rows_of(result.indices, begin, length));
-    copy(refused, rows_of(result.is_not_finite, begin, length));
-  });
-  return result;
+Tensor as_codes(const Options& options, const Tensor& matrix) {
+  return reshape(matrix, {shape(matrix)[0], options.codebooks, options.code_dim});
 }
 
 Tensor not_finite(const Tensor& values) { return logical_not(is_finite(values)); }
 
+// The signs of rows, part by part, and what of them is refused.
+class Signs {
+ public:
+  Signs(const Options& options, const Rows& x)
+      : indices(empty({x.count(), options.row_indices()}, DType::kInt64, device(x.tensor()))),
+        refused_rows(empty({x.count()}, DType::kUInt8, device(x.tensor()))),
+        options_(options),
+        weights_(left_shift(integer(1, device(x.tensor())),
+                            bit_shifts(options.group_size, device(x.tensor())))),
+        zero_(scalar(0, dtype(x.tensor()), device(x.tensor()))) {}
+
+  // Of a part's matrix, where refused_in(matrix) tells the elements that are refused. Codes with
+  // one of these get the index 0. Returns the bits, bool [rows, codebooks, code_dim].
+  template <class RefusedIn>
+  [[nodiscard]] Tensor add(const Tensor& matrix, const Part& part, const RefusedIn& refused_in) {
+    const Tensor refused_codes = any(as_codes(options_, refused_in(matrix)), 2, /*keep_dim=*/true);
+    const Tensor bits =
+        bitwise_and(as_codes(options_, greater(matrix, zero_)), logical_not(refused_codes));
+    const Tensor groups = reshape(bits, {part.rows(), options_.row_indices(), options_.group_size});
+    copy(sum(mul(groups, weights_), 2), rows_of(indices, part));
+    copy(reshape(any(refused_codes, 1), {part.rows()}), rows_of(refused_rows, part));
+    return bits;
+  }
+
+  Tensor indices;       // int64 [rows, row_indices]
+  Tensor refused_rows;  // uint8 [rows]
+
+ private:
+  const Options& options_;
+  Tensor weights_;
+  Tensor zero_;
+};
+
+// The row of this item and position, tensors [1] on the device: [1, length].
+Tensor select_row(const Rows& rows, const Tensor& item, const Tensor& position) {
+  // First along the longer dimension: the rest is copied.
+  const Tensor row = rows.items() > rows.positions()
+                         ? index_select(index_select(rows.tensor(), 0, item), 1, position)
+                         : index_select(index_select(rows.tensor(), 1, position), 0, item);
+  return reshape(row, {1, rows.length()});
+}
+
 // What there is to tell of the first row that `refused`, uint8 [rows], marks, where refused_in
 // gives the elements of that row.
 template <class RefusedIn>
-Finding::Evidence evidence(const Tensor& matrix, const Tensor& refused,
-                           const RefusedIn& refused_in) {
-  const Tensor row = argmax(refused, 0);
-  const Tensor values = index_select(matrix, 0, unsqueeze(row, 0));
+Finding::Evidence evidence(const Rows& rows, const Tensor& refused, const RefusedIn& refused_in) {
+  const Tensor by_item = reshape(refused, {rows.items(), rows.positions()});
+  const Tensor item = unsqueeze(argmax(amax(by_item, 1), 0), 0);
+  const Tensor position = argmax(index_select(by_item, 0, item), 1);
+  const Tensor values = select_row(rows, item, position);
   const Tensor column = argmax(to(refused_in(values), DType::kUInt8), 1);
   const Tensor value = gather(values, 1, unsqueeze(column, 1));
-  return {amax(refused, 0), row, column, to(value, DType::kFloat64)};
+  return {amax(refused, 0), argmax(refused, 0), column,
+          is_floating_point(dtype(value)) ? to(value, DType::kFloat64) : value};
 }
 
-}  // namespace
-
-RowSigns row_signs(const Options& options, const Tensor& x) {
-  return signs(options, x, not_finite);
-}
-
-std::shared_ptr<const Finding> find_non_finite(const Options& options, const Tensor& x,
-                                               const Tensor& is_not_finite) {
-  if (options.propagate_non_finite || shape(x)[0] == 0) {
+std::shared_ptr<const Finding> find_non_finite(const Options& options, const Rows& x,
+                                               const Tensor& refused_rows) {
+  if (options.propagate_non_finite || x.count() == 0) {
     return nullptr;
   }
   return std::make_shared<const Finding>(
-      evidence(x, is_not_finite, not_finite), [](const Finding::Refused& refused) {
+      evidence(x, refused_rows, not_finite), [](const Finding::Refused& refused) {
         refuse_non_finite(refused.row, refused.column, refused.number);
       });
 }
 
-Result encode(const Options& options, const Tensor& x) {
-  const RowSigns signs = row_signs(options, x);
-  return {signs.indices, find_non_finite(options, x, signs.is_not_finite)};
+// The components of codes, +-1/sqrt(code_dim), from their bits.
+class Corners {
+ public:
+  Corners(const Options& options, DType dtype, const Device& device)
+      : positive_(scalar(options.code_scale(), dtype, device)),
+        negative_(scalar(-options.code_scale(), dtype, device)) {}
+
+  [[nodiscard]] Tensor of(const Tensor& bits) const { return where(bits, positive_, negative_); }
+
+ private:
+  Tensor positive_;
+  Tensor negative_;
+};
+
+// Codes that are not finite, as the reference's arithmetic quantizes them: see
+// cpu::quantize_non_finite. Both are [rows, codebooks, code_dim].
+Tensor propagate_non_finite(const Tensor& x, const Tensor& quantized) {
+  const Tensor is_lost = bitwise_or(any(is_nan(x), 2, /*keep_dim=*/true), is_inf(x));
+  return where(is_lost,
+               scalar(std::numeric_limits<double>::quiet_NaN(), dtype(quantized), device(x)),
+               quantized);
 }
 
-Tensor decode_unchecked(const Options& options, const Tensor& indices, DType dtype) {
-  const int64_t dim = options.code_dim;
-  const int64_t rows = shape(indices)[0];
-  const Device device = bsq::device(indices);
-  Tensor quantized = empty({rows, dim}, dtype, device);
-  const Tensor shifts = bit_shifts(dim, device);
-  const Tensor one = scalar(1, DType::kInt64, device);
-  const double component = 1 / std::sqrt(static_cast<double>(dim));
-  const Tensor positive = scalar(component, dtype, device);
-  const Tensor negative = scalar(-component, dtype, device);
-  for_each_chunk(rows, dim, [&](int64_t begin, int64_t length) {
-    const Tensor chunk = unsqueeze(rows_of(indices, begin, length), 1);
-    const Tensor bits = bitwise_and(right_shift(chunk, shifts), one);
-    copy(where(equal(bits, one), positive, negative), rows_of(quantized, begin, length));
+}  // namespace
+
+Quantized quantize(const Options& options, const Rows& x) {
+  Rows quantized = x.empty_like(options);
+  const Corners corners(options, dtype(x.tensor()), device(x.tensor()));
+  Signs signs(options, x);
+  x.for_each_part(chunk_rows(options), [&](const Part& part) {
+    const Tensor matrix = x.read(part);
+    Tensor codes = corners.of(signs.add(matrix, part, not_finite));
+    if (options.propagate_non_finite) {
+      codes = propagate_non_finite(as_codes(options, matrix), codes);
+    }
+    quantized.write(codes, part);
   });
-  return quantized;
+  return {std::move(quantized), signs.indices, find_non_finite(options, x, signs.refused_rows)};
 }
 
-Result decode(const Options& options, const Tensor& indices, DType dtype) {
-  Tensor quantized = decode_unchecked(options, indices, dtype);
-  if (shape(indices)[0] == 0) {
-    return {std::move(quantized), nullptr};
+Result encode(const Options& options, const Rows& x) {
+  Signs signs(options, x);
+  x.for_each_part(chunk_rows(options), [&](const Part& part) {
+    static_cast<void>(signs.add(x.read(part), part, not_finite));
+  });
+  return {signs.indices, find_non_finite(options, x, signs.refused_rows)};
+}
+
+Result codes_to_indices(const Options& options, const Rows& codes) {
+  const Tensor zero = scalar(0, dtype(codes.tensor()), device(codes.tensor()));
+  const auto no_code = [&zero](const Tensor& values) {
+    return bitwise_or(not_finite(values), equal(values, zero));
+  };
+  Signs signs(options, codes);
+  codes.for_each_part(chunk_rows(options), [&](const Part& part) {
+    static_cast<void>(signs.add(codes.read(part), part, no_code));
+  });
+  if (codes.count() == 0) {
+    return {signs.indices, nullptr};
   }
-  const Device device = bsq::device(indices);
-  // The sign is shifted in from the left, so that this is 0 for valid indices alone.
-  const Tensor beyond =
-      right_shift(indices, scalar(static_cast<double>(options.code_dim), DType::kInt64, device));
-  const Tensor refused =
-      to(logical_not(equal(beyond, scalar(0, DType::kInt64, device))), DType::kUInt8);
-  const Tensor row = argmax(refused, 0);
-  return {std::move(quantized),
+  return {signs.indices,
           std::make_shared<const Finding>(
-              Finding::Evidence{amax(refused, 0), row, row,
-                                index_select(indices, 0, unsqueeze(row, 0))},
-              [dim = options.code_dim](const Finding::Refused& refused_index) {
-                refuse_index(refused_index.row, refused_index.integer, dim);
+              evidence(codes, signs.refused_rows, no_code), [](const Finding::Refused& refused) {
+                refuse_code(refused.row, refused.column, refused.number);
               })};
+}
+
+Result decode(const Options& options, const Tensor& indices, int64_t items, int64_t positions,
+              DType dtype) {
+  const Device device = bsq::device(indices);
+  const Rows quantized = Rows::empty(options, items, positions, dtype, device);
+  const Corners corners(options, dtype, device);
+  const Tensor shifts = bit_shifts(options.group_size, device);
+  const Tensor one = integer(1, device);
+  const int64_t row_indices = options.row_indices();
+  quantized.for_each_part(chunk_rows(options), [&](const Part& part) {
+    const Tensor groups = reshape(rows_of(indices, part), {part.rows(), row_indices, 1});
+    quantized.write(corners.of(equal(bitwise_and(right_shift(groups, shifts), one), one)), part);
+  });
+  if (quantized.count() == 0) {
+    return {quantized.tensor(), nullptr};
+  }
+  const Rows index_rows(unsqueeze(indices, 0));
+  // The sign is shifted in from the left, so that this is 0 for valid indices alone.
+  const auto beyond = [&](const Tensor& values) {
+    return logical_not(
+        equal(right_shift(values, integer(options.group_size, device)), integer(0, device)));
+  };
+  const Tensor refused_rows = to(any(beyond(indices), 1), DType::kUInt8);
+  return {quantized.tensor(), std::make_shared<const Finding>(
+                                  evidence(index_rows, refused_rows, beyond),
+                                  [options](const Finding::Refused& refused) {
+                                    refuse_index(refused.row, refused.integer, options.code_dim);
+                                  })};
 }
 
 Tensor bits_to_codes(const Tensor& bits) {
@@ -130,22 +191,6 @@ Tensor bits_to_codes(const Tensor& bits) {
   const Tensor twice = contiguous(mul(bits, scalar(2, dtype(bits), device)));
   return is_floating_point(dtype(bits)) ? sub(twice, scalar(1, dtype(bits), device))
                                         : bitwise_not(negative(twice));  // ~y = -y - 1
-}
-
-Result codes_to_indices(const Options& options, const Tensor& codes) {
-  const Tensor zero = scalar(0, dtype(codes), device(codes));
-  const auto no_code = [&zero](const Tensor& values) {
-    return bitwise_or(not_finite(values), equal(values, zero));
-  };
-  const RowSigns result = signs(options, codes, no_code);
-  if (shape(codes)[0] == 0) {
-    return {result.indices, nullptr};
-  }
-  return {result.indices,
-          std::make_shared<const Finding>(
-              evidence(codes, result.is_not_finite, no_code), [](const Finding::Refused& refused) {
-                refuse_code(refused.row, refused.column, refused.number);
-              })};
 }
 
 }  // namespace bsq::operators

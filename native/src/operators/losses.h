@@ -1,25 +1,28 @@
 // The losses and their gradient by LibTorch's operators alone, for any device, with rows as a
 // dimension. Nothing waits for the device.
-//
-// A row's probabilities are the outer product of two factors, as in cpu/row_kernels.h. For the
-// entropy's clamp at e, the pairs whose product is at least e are found by sorting one factor: they
-// are a prefix of it for each element of the other, and prefix sums give their share.
 #pragma once
 
-#include <cstdint>
-
+#include "operators/counted_rows.h"
+#include "operators/rows.h"
 #include "options.h"
 #include "torch_ops.h"
 
 namespace bsq::operators {
 
-// float64 [2]: the per-sample entropy and the codebook entropy of x[rows, code_dim], rows > 0. Rows
-// that are not finite make both NaN.
-[[nodiscard]] Tensor losses(const Options& options, const Tensor& x);
+// The loss sums of bsq.h, float64 [loss_sums_size]. Rows that do not count are not looked at; a
+// code that is not finite makes the losses NaN that it counts in.
+[[nodiscard]] Tensor loss_sums(const Options& options, const Rows& x, const CountedRows& counted);
 
-// grad_x[rows, code_dim], of the type of x, rows > 0. grad_quantized may be NULL. With
-// grad_aux_loss = 0 no loss is computed. What rows that are not finite make of it is unspecified.
-[[nodiscard]] Tensor gradient(const Options& options, const Tensor& x, const Tensor* grad_quantized,
-                              double grad_aux_loss);
+// The members of LossTerms in their order, float64 [kLossTerms], from loss sums.
+inline constexpr int64_t kLossTerms = 5;
+[[nodiscard]] Tensor loss_terms(const Options& options, const Tensor& sums);
+
+// Waits for the device.
+[[nodiscard]] LossTerms read_loss_terms(const Tensor& terms);
+
+// grad_x, of the type of x: see bsq_host_backward. sums may be NULL where grad_aux_loss is 0, and
+// are that of all rows of the loss otherwise. grad_quantized may be NULL.
+[[nodiscard]] Rows gradient(const Options& options, const Rows& x, const CountedRows& counted,
+                            const Tensor* sums, const Rows* grad_quantized, double grad_aux_loss);
 
 }  // namespace bsq::operators

@@ -3,25 +3,37 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "finding.h"
+#include "operators/counted_rows.h"
+#include "operators/rows.h"
 #include "options.h"
 #include "torch_ops.h"
 
 namespace bsq::operators {
 
+// What is known of the losses on the device, and backward needs.
+struct DeviceLosses {
+  CountedRows counted;
+  Tensor sums;   // float64 [loss_sums_size]
+  Tensor terms;  // float64: see loss_terms
+};
+
 struct Forward {
-  Tensor quantized;  // [rows, code_dim], of the type of x
-  Tensor indices;    // int64 [rows]
-  Tensor entropies;  // float64 [2]: the per-sample entropy and the codebook entropy
+  Rows quantized;  // of the type of x
+  Tensor indices;  // int64 [rows, row_indices]
+  DeviceLosses losses;
   std::shared_ptr<const Finding> finding;  // NULL where there is nothing to find
 };
 
-// Of x[rows, code_dim].
-[[nodiscard]] Forward forward(const Options& options, const Tensor& x);
+// mask is uint8 [rows]; absent where all count.
+[[nodiscard]] Forward forward(const Options& options, const Rows& x,
+                              const std::optional<Tensor>& mask);
 
-// grad_x[rows, code_dim], of the type of x. grad_quantized may be NULL.
-[[nodiscard]] Tensor backward(const Options& options, const Tensor& x, const Tensor* grad_quantized,
-                              double grad_aux_loss);
+// grad_x, of the type of x. sums are those of all rows of the loss, NULL for those of x;
+// grad_quantized may be NULL.
+[[nodiscard]] Rows backward(const Options& options, const Rows& x, const DeviceLosses& losses,
+                            const Tensor* sums, const Rows* grad_quantized, double grad_aux_loss);
 
 }  // namespace bsq::operators

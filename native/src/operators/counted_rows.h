@@ -1,0 +1,25 @@
+// Which rows the losses are of.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "options.h"
+#include "torch_ops.h"
+
+namespace bsq::operators {
+
+struct CountedRows {
+  // Of `rows` rows. mask is uint8 [rows]; absent: all count.
+  CountedRows(const Options& options, int64_t rows, const std::optional<Tensor>& mask,
+              const Device& device);
+
+  // bool [rows]: the rows that count, and those of them that the entropies are of. Absent: all.
+  std::optional<Tensor> counted;
+  std::optional<Tensor> drawn;
+  // How many they are: float64 of rank 0.
+  Tensor count;
+  Tensor drawn_count;
+};
+
+}  // namespace bsq::operators

@@ -1,0 +1,31 @@
+// The shapes of tensors of rows, of their masks and of their indices: see bsq.h. All functions
+// throw Error.
+#pragma once
+
+#include <cstdint>
+
+#include "options.h"
+#include "quantizer.h"
+#include "torch_ops.h"
+
+namespace bsq {
+
+// The number of elements.
+[[nodiscard]] int64_t count(const Shape& shape);
+
+// Refuses what is no shape of rows. `what` names the tensor.
+void check_rows_shape(const Options& options, const Shape& shape, const char* what);
+
+// Of a tensor of rows, all dimensions but that of the components; [1] where that leaves none.
+[[nodiscard]] Shape leading_shape(const Options& options, const Shape& rows);
+
+// The shape of the indices of a tensor of rows. `what` names that.
+[[nodiscard]] Shape indices_shape(const Options& options, const Shape& rows, const char* what);
+
+// The shape of the rows that such indices decode to. Refuses what is no shape of indices.
+[[nodiscard]] Shape rows_shape(const Options& options, const Shape& indices);
+
+// Items and positions of a tensor of rows, whose layout is that of the host path.
+[[nodiscard]] RowShape row_shape(const Options& options, const Shape& rows);
+
+}  // namespace bsq
