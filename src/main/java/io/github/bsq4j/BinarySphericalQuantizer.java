@@ -8,33 +8,44 @@ import io.github.bsq4j.internal.NativeTensors;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.Arrays;
 
 /**
  * Quantizes vectors to binary codes on the unit sphere, as SpeechBrain's {@code
- * BinarySphericalQuantizer} does, on native LibTorch.
+ * BinarySphericalQuantizer}, BSQ-ViT's and lucidrains' LFQ with {@code spherical=True} do, on
+ * native LibTorch. {@link QuantizerOptions} chooses, and defines what is computed.
  *
- * <p>A row of {@code codeDim} = D components is normalised to u and quantized to the corner of the
+ * <p>A code of {@code codeDim} = D components is normalised to u and quantized to the corner of the
  * hypercube {-1/√D, +1/√D}<sup>D</sup> that shares its signs. A component x<sub>d</sub> &gt; 0
- * gives bit 1; 0, -0.0 and negative ones give bit 0. The bits, component 0 as the most significant,
- * make up the row's index.
+ * gives bit 1; 0, -0.0 and negative ones give bit 0. Each {@code groupSize} consecutive bits, the
+ * first as the most significant, make up an index. A row has one code, or {@code codebooks} of
+ * them, one after the other: {@link QuantizerOptions#rowLength} components and {@link
+ * QuantizerOptions#indicesPerRow} indices.
  *
  * <p>Every operation exists on arrays, which are copied, on {@link MemorySegment}s, of which native
  * ones are used in place, and on {@link Tensor}s.
  *
- * <p><b>Arrays and segments</b> are FLOAT32 or FLOAT64. Vectors are rows of a row-major matrix; all
- * leading dimensions of an array of higher rank count as rows. A segment is used only during the
- * call; it must be at least as long as the shapes say, outputs must be writable and overlap
- * nothing, and the usual rules of its arena hold. A mapped file that somebody truncates during a
- * call ends the JVM. After an exception the contents of outputs are unspecified; inputs are never
- * written.
+ * <p><b>Arrays and segments</b> are FLOAT32 or FLOAT64. A {@link Batch} says how many rows there
+ * are, and which of them count in the losses; a number of rows, and arrays without either, mean
+ * {@link Batch#of(long)}. Vectors are {@code [items, positions, rowLength]} in row-major order,
+ * {@code [items, rowLength, positions]} with {@code channelFirst}; indices are {@code [items,
+ * positions, codebooks, groups]} in both cases. A segment is used only during the call; it must be
+ * at least as long as the shapes say, outputs must be writable and overlap nothing, and the usual
+ * rules of its arena hold. A mapped file that somebody truncates during a call ends the JVM. After
+ * an exception the contents of outputs are unspecified; inputs are never written.
  *
  * <p><b>Tensors</b> are of any rank and strides, of all floating-point types, and on any device.
- * Rows are the last dimension, which is {@code codeDim} long; all others count as rows. Results are
- * new, contiguous tensors on the input's device. They live in the arena that the method takes, and
- * need neither the input nor its arena any more. Results of an operation on a GPU, or with {@link
- * Implementation#OPERATORS}, may not be computed yet when it returns; values that are refused are
- * then reported by what reads a result, or anything computed from it: see {@link Tensor#check()}.
+ * Vectors are {@code [..., rowLength]}; all leading dimensions count as rows. With {@code
+ * channelFirst} they are {@code [items, rowLength, ...]}, of rank 2 at least, and all dimensions
+ * but that one count as rows. Indices have the dimensions of the rows, then one of {@code
+ * codebooks} where there are several, then one of {@code groups} where there are several; {@code
+ * [1]} where that leaves none. Results are new, contiguous tensors on the input's device. They live
+ * in the arena that the method takes, and need neither the input nor its arena any more. Results of
+ * an operation on a GPU, or with {@link Implementation#OPERATORS}, may not be computed yet when it
+ * returns; values that are refused are then reported by what reads a result, or anything computed
+ * from it: see {@link Tensor#check()}.
+ *
+ * <p><b>Positions</b> in messages are those in the matrix of rows, {@code [rows, rowLength]}, or of
+ * their indices, whatever the layout.
  *
  * <p>A quantizer is immutable and holds nothing to close. All threads may share one.
  *
@@ -43,14 +54,19 @@ import java.util.Arrays;
  * read-only or overlap another segment, and arrays of another type than {@code dtype}; {@link
  * IllegalStateException} and {@link WrongThreadException} where an arena is closed or belongs to
  * another thread; and {@link BsqException} for what the native side finds: values that are not
- * finite, with their position, or memory that cannot be had.
+ * finite, with their position, or memory that cannot be had. Exact losses take memory for
+ * 2<sup>groupSize</sup> numbers for each group: where they are asked for, {@link
+ * QuantizerOptions#MAX_LOSS_CODE_DIM} and {@link QuantizerOptions#MAX_LOSS_GROUP_SIZE} are the
+ * limits, and a {@link BsqException} with code {@link BsqException.Code#UNSUPPORTED} tells so.
  */
 public final class BinarySphericalQuantizer {
   private final QuantizerOptions options;
+  private final QuantizerShapes shapes;
   private final MemorySegment nativeOptions;
 
   private BinarySphericalQuantizer(QuantizerOptions options) {
     this.options = options;
+    this.shapes = new QuantizerShapes(options);
     this.nativeOptions = NativeCalls.options(options);
   }
 
@@ -73,7 +89,7 @@ public final class BinarySphericalQuantizer {
     return options;
   }
 
-  /** D: the number of components of a row and of bits of a code. */
+  /** D: the number of components and bits of a code. */
   public int codeDim() {
     return options.codeDim();
   }
@@ -86,18 +102,38 @@ public final class BinarySphericalQuantizer {
     return create(options.toBuilder().inverseTemperature(inverseTemperature).build());
   }
 
+  /**
+   * A quantizer that differs from this one in its {@link QuantizerOptions#entropySeed} alone, for
+   * training steps that each draw other rows.
+   */
+  public BinarySphericalQuantizer withEntropySeed(long entropySeed) {
+    return create(options.toBuilder().entropySeed(entropySeed).build());
+  }
+
   // Encoding
 
   /**
-   * The index of each row of {@code x}; the losses are not computed.
+   * The indices of each row of {@code x}; the losses are not computed, so it does not matter which
+   * rows count.
    *
-   * @param x {@code [rows, codeDim]} of {@code dtype}
-   * @param indicesOut {@code [rows]} of {@code long}
+   * @param x vectors of {@code dtype}
+   * @param indicesOut {@code [items, positions, codebooks, groups]} of {@code long}
    */
+  public void encode(MemorySegment x, DType dtype, Batch batch, MemorySegment indicesOut) {
+    requireNonNull(batch, "batch");
+    encode(x, dtype, batch.items(), batch.positions(), indicesOut);
+  }
+
+  /** As {@link #encode(MemorySegment, DType, Batch, MemorySegment)}, with so many rows. */
   public void encode(MemorySegment x, DType dtype, long rows, MemorySegment indicesOut) {
+    encode(x, dtype, rows, 1, indicesOut);
+  }
+
+  private void encode(
+      MemorySegment x, DType dtype, long items, long positions, MemorySegment indicesOut) {
     ValueLayout layout = hostLayout(dtype);
-    long rowBytes = rowBytes(rows, layout);
-    long indexBytes = indexBytes(rows);
+    long rowBytes = shapes.rowBytes(items * positions, layout);
+    long indexBytes = shapes.indexBytes(items * positions);
     boolean direct =
         HostBuffers.isDirect(x, layout) && HostBuffers.isDirect(indicesOut, ValueLayout.JAVA_LONG);
     try (HostBuffers buffers = HostBuffers.open(direct)) {
@@ -105,52 +141,78 @@ public final class BinarySphericalQuantizer {
       MemorySegment out =
           buffers.output("indicesOut", indicesOut, indexBytes, ValueLayout.JAVA_LONG);
       HostBuffers.requireApart("indicesOut", indicesOut, indexBytes, "x", x, rowBytes);
-      NativeCalls.encode(nativeOptions, dtype, rows, in, out);
+      NativeCalls.encode(nativeOptions, dtype, items, positions, in, out);
       buffers.copyBack();
     }
   }
 
-  /** The index of each row of {@code x}, which holds whole rows of {@code codeDim} components. */
+  /** The indices of each row of {@code x}, which holds whole rows. */
   public long[] encode(float[] x) {
     return encode(HostArray.of("x", x));
   }
 
-  /** The index of each row of {@code x}, which holds whole rows of {@code codeDim} components. */
+  /** The indices of each row of {@code x}, which holds whole rows. */
   public long[] encode(double[] x) {
     return encode(HostArray.of("x", x));
   }
 
+  /** The indices of each row of {@code x}, which holds this batch. */
+  public long[] encode(float[] x, Batch batch) {
+    return encode(HostArray.of("x", x), batch);
+  }
+
+  /** The indices of each row of {@code x}, which holds this batch. */
+  public long[] encode(double[] x, Batch batch) {
+    return encode(HostArray.of("x", x), batch);
+  }
+
   private long[] encode(HostArray<?> x) {
-    long[] indices = new long[rows(x)];
-    encode(x.segment(), x.dtype(), indices.length, MemorySegment.ofArray(indices));
+    return encode(x, shapes.batch(x));
+  }
+
+  private long[] encode(HostArray<?> x, Batch batch) {
+    shapes.requireRows(x, batch);
+    long[] indices = shapes.newIndices(batch);
+    encode(x.segment(), x.dtype(), batch, MemorySegment.ofArray(indices));
     return indices;
   }
 
   /**
-   * The index of each row of {@code x}; the losses are not computed.
+   * The indices of each row of {@code x}; the losses are not computed.
    *
    * @param arena where the result lives
-   * @param x {@code [..., codeDim]} of a floating-point type
-   * @return {@code [...]} of INT64; {@code [1]} for an x of rank 1
+   * @param x vectors of a floating-point type
+   * @return indices, INT64
    */
   public Tensor encode(Arena arena, Tensor x) {
-    requireVectors("x", x);
+    shapes.requireVectors("x", x);
     return new Tensor(arena, NativeTensors.encode(arena, nativeOptions, x.handle()));
   }
 
   // Decoding
 
   /**
-   * The code of each index: bit 1 gives +1/√codeDim, bit 0 gives -1/√codeDim. An index outside [0,
-   * 2<sup>codeDim</sup>) is refused with its position.
+   * The codes of indices: bit 1 gives +1/√codeDim, bit 0 gives -1/√codeDim. An index outside [0,
+   * 2<sup>groupSize</sup>) is refused with its position.
    *
-   * @param indices {@code [rows]} of {@code long}
-   * @param quantizedOut {@code [rows, codeDim]} of {@code dtype}
+   * @param indices {@code [items, positions, codebooks, groups]} of {@code long}
+   * @param quantizedOut vectors of {@code dtype}
    */
+  public void decode(MemorySegment indices, Batch batch, DType dtype, MemorySegment quantizedOut) {
+    requireNonNull(batch, "batch");
+    decode(indices, batch.items(), batch.positions(), dtype, quantizedOut);
+  }
+
+  /** As {@link #decode(MemorySegment, Batch, DType, MemorySegment)}, with so many rows. */
   public void decode(MemorySegment indices, long rows, DType dtype, MemorySegment quantizedOut) {
+    decode(indices, rows, 1, dtype, quantizedOut);
+  }
+
+  private void decode(
+      MemorySegment indices, long items, long positions, DType dtype, MemorySegment quantizedOut) {
     ValueLayout layout = hostLayout(dtype);
-    long rowBytes = rowBytes(rows, layout);
-    long indexBytes = indexBytes(rows);
+    long rowBytes = shapes.rowBytes(items * positions, layout);
+    long indexBytes = shapes.indexBytes(items * positions);
     boolean direct =
         HostBuffers.isDirect(indices, ValueLayout.JAVA_LONG)
             && HostBuffers.isDirect(quantizedOut, layout);
@@ -159,68 +221,85 @@ public final class BinarySphericalQuantizer {
       MemorySegment out = buffers.output("quantizedOut", quantizedOut, rowBytes, layout);
       HostBuffers.requireApart(
           "quantizedOut", quantizedOut, rowBytes, "indices", indices, indexBytes);
-      NativeCalls.decode(nativeOptions, dtype, rows, in, out);
+      NativeCalls.decode(nativeOptions, dtype, items, positions, in, out);
       buffers.copyBack();
     }
   }
 
-  /** The code of each index, {@code codeDim} components each. */
+  /** The codes of indices, which are those of whole rows. */
   public float[] decode(long[] indices) {
-    requireNonNull(indices, "indices");
-    return decode(indices, HostArray.of("quantized", new float[arrayLength(indices.length)]));
+    return decode(indices, shapes.batchOfIndices(indices));
   }
 
-  /** The code of each index in double precision, {@code codeDim} components each. */
+  /** The codes of indices in double precision; the indices are those of whole rows. */
   public double[] decodeToDouble(long[] indices) {
-    requireNonNull(indices, "indices");
-    return decode(indices, HostArray.of("quantized", new double[arrayLength(indices.length)]));
+    return decodeToDouble(indices, shapes.batchOfIndices(indices));
   }
 
-  private <A> A decode(long[] indices, HostArray<A> quantized) {
-    decode(MemorySegment.ofArray(indices), indices.length, quantized.dtype(), quantized.segment());
+  /** The codes of indices, which are those of this batch. */
+  public float[] decode(long[] indices, Batch batch) {
+    shapes.requireIndices(indices, batch);
+    float[] quantized = new float[shapes.arrayLength(batch)];
+    return decode(indices, batch, HostArray.of("quantized", quantized));
+  }
+
+  /** The codes of indices in double precision; the indices are those of this batch. */
+  public double[] decodeToDouble(long[] indices, Batch batch) {
+    shapes.requireIndices(indices, batch);
+    double[] quantized = new double[shapes.arrayLength(batch)];
+    return decode(indices, batch, HostArray.of("quantized", quantized));
+  }
+
+  private <A> A decode(long[] indices, Batch batch, HostArray<A> quantized) {
+    decode(MemorySegment.ofArray(indices), batch, quantized.dtype(), quantized.segment());
     return quantized.values();
   }
 
-  /** The code of each index in FLOAT32; see {@link #decode(Arena, Tensor, DType)}. */
+  /** The codes of indices in FLOAT32; see {@link #decode(Arena, Tensor, DType)}. */
   public Tensor decode(Arena arena, Tensor indices) {
     return decode(arena, indices, DType.FLOAT32);
   }
 
   /**
-   * The code of each index: bit 1 gives +1/√codeDim, bit 0 gives -1/√codeDim. An index outside [0,
-   * 2<sup>codeDim</sup>) is refused with its position.
+   * The codes of indices: bit 1 gives +1/√codeDim, bit 0 gives -1/√codeDim. An index outside [0,
+   * 2<sup>groupSize</sup>) is refused with its position.
    *
    * @param arena where the result lives
-   * @param indices {@code [...]} of an integer type, of rank 63 at most
+   * @param indices of an integer type, of at most 63 dimensions of rows
    * @param dtype the floating-point type of the result
-   * @return {@code [..., codeDim]} of {@code dtype}
+   * @return vectors of {@code dtype}
    */
   public Tensor decode(Arena arena, Tensor indices, DType dtype) {
     requireNonNull(indices, "indices");
     requireNonNull(dtype, "dtype").requireFloatingPoint("dtype");
-    if (indices.dtype().isFloatingPoint()) {
-      throw new IllegalArgumentException(
-          "indices is " + indices.dtype() + ", expected an integer type");
-    }
-    if (indices.rank() == NativeTensors.MAX_RANK) {
-      throw new IllegalArgumentException(
-          "indices has %d dimensions, expected one less, for the result has one more"
-              .formatted(indices.rank()));
-    }
+    shapes.requireIndices(indices);
     return new Tensor(arena, NativeTensors.decode(arena, nativeOptions, indices.handle(), dtype));
   }
 
   // Training: forward and backward
 
   /**
-   * The quantized rows, their indices, and the losses, which take O(2<sup>codeDim</sup>) memory and
-   * are computed for {@code codeDim} up to {@value QuantizerOptions#MAX_LOSS_CODE_DIM}; above, use
-   * {@link #encode} and {@link #decode}.
+   * The quantized rows, their indices, and the losses.
    *
-   * @param x {@code [rows, codeDim]} of {@code dtype}
-   * @param quantizedOut {@code [rows, codeDim]} of {@code dtype}; {@link MemorySegment#NULL} where
-   *     not wanted
-   * @param indicesOut {@code [rows]} of {@code long}; {@link MemorySegment#NULL} where not wanted
+   * @param x vectors of {@code dtype}
+   * @param quantizedOut vectors of {@code dtype}; {@link MemorySegment#NULL} where not wanted
+   * @param indicesOut {@code [items, positions, codebooks, groups]} of {@code long}; {@link
+   *     MemorySegment#NULL} where not wanted
+   */
+  public Losses forward(
+      MemorySegment x,
+      DType dtype,
+      Batch batch,
+      MemorySegment quantizedOut,
+      MemorySegment indicesOut) {
+    requireNonNull(batch, "batch");
+    return forward(
+        x, dtype, batch.items(), batch.positions(), batch.maskOrNull(), quantizedOut, indicesOut);
+  }
+
+  /**
+   * As {@link #forward(MemorySegment, DType, Batch, MemorySegment, MemorySegment)}, with so many
+   * rows.
    */
   public Losses forward(
       MemorySegment x,
@@ -228,9 +307,21 @@ public final class BinarySphericalQuantizer {
       long rows,
       MemorySegment quantizedOut,
       MemorySegment indicesOut) {
+    return forward(x, dtype, rows, 1, MemorySegment.NULL, quantizedOut, indicesOut);
+  }
+
+  private Losses forward(
+      MemorySegment x,
+      DType dtype,
+      long items,
+      long positions,
+      MemorySegment mask,
+      MemorySegment quantizedOut,
+      MemorySegment indicesOut) {
     ValueLayout layout = hostLayout(dtype);
-    long rowBytes = rowBytes(rows, layout);
-    long indexBytes = indexBytes(rows);
+    options.requireLosses();
+    long rowBytes = shapes.rowBytes(items * positions, layout);
+    long indexBytes = shapes.indexBytes(items * positions);
     boolean direct =
         HostBuffers.isDirect(x, layout)
             && HostBuffers.isDirect(quantizedOut, layout)
@@ -245,68 +336,161 @@ public final class BinarySphericalQuantizer {
       HostBuffers.requireApart("indicesOut", indicesOut, indexBytes, "x", x, rowBytes);
       HostBuffers.requireApart(
           "indicesOut", indicesOut, indexBytes, "quantizedOut", quantizedOut, rowBytes);
-      Losses losses = NativeCalls.forward(nativeOptions, dtype, rows, in, quantized, indices);
+      Losses losses =
+          NativeCalls.forward(nativeOptions, dtype, items, positions, in, mask, quantized, indices);
       buffers.copyBack();
       return losses;
     }
   }
 
-  /** The quantized rows of {@code x}, their indices and the losses. */
+  /** The quantized rows of {@code x}, which holds whole rows, their indices and the losses. */
   public HostQuantization<float[]> forward(float[] x) {
     return forward(HostArray.of("x", x), HostArray.of("quantized", new float[x.length]));
   }
 
-  /** The quantized rows of {@code x}, their indices and the losses. */
+  /** The quantized rows of {@code x}, which holds whole rows, their indices and the losses. */
   public HostQuantization<double[]> forward(double[] x) {
     return forward(HostArray.of("x", x), HostArray.of("quantized", new double[x.length]));
   }
 
+  /** The quantized rows of {@code x}, which holds this batch, their indices and the losses. */
+  public HostQuantization<float[]> forward(float[] x, Batch batch) {
+    return forward(HostArray.of("x", x), batch, HostArray.of("quantized", new float[x.length]));
+  }
+
+  /** The quantized rows of {@code x}, which holds this batch, their indices and the losses. */
+  public HostQuantization<double[]> forward(double[] x, Batch batch) {
+    return forward(HostArray.of("x", x), batch, HostArray.of("quantized", new double[x.length]));
+  }
+
   private <A> HostQuantization<A> forward(HostArray<A> x, HostArray<A> quantized) {
-    long[] indices = new long[rows(x)];
+    return forward(x, shapes.batch(x), quantized);
+  }
+
+  private <A> HostQuantization<A> forward(HostArray<A> x, Batch batch, HostArray<A> quantized) {
+    shapes.requireRows(x, batch);
+    long[] indices = shapes.newIndices(batch);
     Losses losses =
-        forward(
-            x.segment(),
-            x.dtype(),
-            indices.length,
-            quantized.segment(),
-            MemorySegment.ofArray(indices));
-    return new HostQuantization<>(
-        quantized.values(),
-        indices,
-        losses.auxLoss(),
-        losses.perSampleEntropy(),
-        losses.codebookEntropy());
+        forward(x.segment(), x.dtype(), batch, quantized.segment(), MemorySegment.ofArray(indices));
+    return new HostQuantization<>(quantized.values(), indices, losses);
   }
 
   /**
    * The quantized rows of {@code x}, their indices and the losses, and what {@link
-   * Quantization#backward} needs. As for segments, {@code codeDim} is at most {@value
-   * QuantizerOptions#MAX_LOSS_CODE_DIM}.
+   * Quantization#backward} needs. All rows count.
    *
    * @param arena where the results live
-   * @param x {@code [..., codeDim]} of a floating-point type
+   * @param x vectors of a floating-point type
    */
   public Quantization forward(Arena arena, Tensor x) {
-    requireVectors("x", x);
-    return new Quantization(arena, NativeTensors.forward(arena, nativeOptions, x.handle()));
+    shapes.requireVectors("x", x);
+    return forward(arena, x, MemorySegment.NULL);
   }
 
   /**
-   * The gradient of {@code <gradQuantized, quantized> + gradAuxLoss · auxLoss} with respect to x.
-   * The signs are passed straight through: the gradient of {@code quantized} is that of the
-   * normalised x. Takes x again and recomputes what it needs, so it follows any forward, or none.
+   * As {@link #forward(Arena, Tensor)}, where those rows count whose byte in the mask is not 0: see
+   * {@link Batch}, whose {@link Batch#maskTensor} makes masks.
+   *
+   * @param mask UINT8, of the dimensions of x but for that of its components, on the same device;
+   *     {@code [1]} for an x of rank 1
+   */
+  public Quantization forward(Arena arena, Tensor x, Tensor mask) {
+    shapes.requireVectors("x", x);
+    shapes.requireMask(mask, x);
+    return forward(arena, x, mask.handle());
+  }
+
+  private Quantization forward(Arena arena, Tensor x, MemorySegment mask) {
+    options.requireLosses();
+    return new Quantization(
+        options, arena, NativeTensors.forward(arena, nativeOptions, x.handle(), mask));
+  }
+
+  /**
+   * What the losses of {@code x} are made of, to be added up with those of other batches. With an
+   * {@link QuantizerOptions#entropyFraction}, rows are drawn from this batch alone.
+   *
+   * @param x vectors of {@code dtype}
+   */
+  public LossSums lossSums(MemorySegment x, DType dtype, Batch batch) {
+    ValueLayout layout = hostLayout(dtype);
+    long rowBytes = shapes.rowBytes(requireNonNull(batch, "batch").rows(), layout);
+    double[] sums = new double[LossSums.size(options, nativeOptions)];
+    MemorySegment sumsOut = MemorySegment.ofArray(sums);
+    try (HostBuffers buffers = HostBuffers.open(false)) {
+      MemorySegment in = buffers.input("x", x, rowBytes, layout);
+      MemorySegment out =
+          buffers.output("sums", sumsOut, sumsOut.byteSize(), ValueLayout.JAVA_DOUBLE);
+      NativeCalls.lossSums(
+          nativeOptions, dtype, batch.items(), batch.positions(), in, batch.maskOrNull(), out);
+      buffers.copyBack();
+    }
+    return LossSums.adopt(options, sums);
+  }
+
+  /** The loss sums of {@code x}; see {@link #lossSums(MemorySegment, DType, Batch)}. */
+  public LossSums lossSums(float[] x, Batch batch) {
+    return lossSums(HostArray.of("x", x), batch);
+  }
+
+  /** The loss sums of {@code x}; see {@link #lossSums(MemorySegment, DType, Batch)}. */
+  public LossSums lossSums(double[] x, Batch batch) {
+    return lossSums(HostArray.of("x", x), batch);
+  }
+
+  private LossSums lossSums(HostArray<?> x, Batch batch) {
+    shapes.requireRows(x, batch);
+    return lossSums(x.segment(), x.dtype(), batch);
+  }
+
+  /**
+   * The gradient of {@code straightThroughScale · <gradQuantized, u> + gradAuxLoss · auxLoss} with
+   * respect to x, with u the normalised x. The first term is the gradient of {@code <gradQuantized,
+   * quantized>} with the signs passed straight through. Takes x again and recomputes what it needs,
+   * so it follows any forward, or none.
    *
    * <p>{@code gradQuantized} and {@code gradAuxLoss} are not checked: NaN and infinities in them go
    * into the result, as in PyTorch. Where ‖x‖ ≤ 1e-12 the norm counts as the constant 1e-12, as in
    * the reference. Where {@link NonFinitePolicy#PROPAGATE} lets rows through, these get NaN, and
-   * all rows do if {@code gradAuxLoss} is not 0.
+   * all rows do if {@code gradAuxLoss} is not 0 and one of them counts.
    *
-   * @param x {@code [rows, codeDim]} of {@code dtype}
-   * @param gradQuantized {@code [rows, codeDim]} of {@code dtype}, or {@link MemorySegment#NULL}
-   *     for none
-   * @param gradAuxLoss the gradient of the auxiliary loss; with 0 no loss is computed and any
-   *     {@code codeDim} is served
-   * @param gradXOut {@code [rows, codeDim]} of {@code dtype}
+   * @param x vectors of {@code dtype}
+   * @param gradQuantized vectors of {@code dtype}, or {@link MemorySegment#NULL} for none
+   * @param gradAuxLoss the gradient of the auxiliary loss; with 0 no loss is computed and codes of
+   *     any size are served
+   * @param gradXOut vectors of {@code dtype}
+   */
+  public void backward(
+      MemorySegment x,
+      DType dtype,
+      Batch batch,
+      MemorySegment gradQuantized,
+      double gradAuxLoss,
+      MemorySegment gradXOut) {
+    backward(x, dtype, batch, MemorySegment.NULL, gradQuantized, gradAuxLoss, gradXOut);
+  }
+
+  /**
+   * As {@link #backward(MemorySegment, DType, Batch, MemorySegment, double, MemorySegment)}, where
+   * {@code auxLoss} is that of all rows which the sums are of, those of x among them: the gradient
+   * is that of one batch with all rows.
+   *
+   * @param sums {@code lossSums} of x, with those of other batches added
+   */
+  public void backward(
+      MemorySegment x,
+      DType dtype,
+      Batch batch,
+      LossSums sums,
+      MemorySegment gradQuantized,
+      double gradAuxLoss,
+      MemorySegment gradXOut) {
+    backward(x, dtype, batch, numbers(sums), gradQuantized, gradAuxLoss, gradXOut);
+  }
+
+  /**
+   * As {@link #backward(MemorySegment, DType, Batch, MemorySegment, double, MemorySegment)}, with
+   * so many rows.
    */
   public void backward(
       MemorySegment x,
@@ -315,29 +499,72 @@ public final class BinarySphericalQuantizer {
       MemorySegment gradQuantized,
       double gradAuxLoss,
       MemorySegment gradXOut) {
+    MemorySegment none = MemorySegment.NULL;
+    backward(x, dtype, rows, 1, none, none, gradQuantized, gradAuxLoss, gradXOut);
+  }
+
+  private void backward(
+      MemorySegment x,
+      DType dtype,
+      Batch batch,
+      MemorySegment sums,
+      MemorySegment gradQuantized,
+      double gradAuxLoss,
+      MemorySegment gradXOut) {
+    requireNonNull(batch, "batch");
+    backward(
+        x,
+        dtype,
+        batch.items(),
+        batch.positions(),
+        batch.maskOrNull(),
+        sums,
+        gradQuantized,
+        gradAuxLoss,
+        gradXOut);
+  }
+
+  private void backward(
+      MemorySegment x,
+      DType dtype,
+      long items,
+      long positions,
+      MemorySegment mask,
+      MemorySegment sums,
+      MemorySegment gradQuantized,
+      double gradAuxLoss,
+      MemorySegment gradXOut) {
     ValueLayout layout = hostLayout(dtype);
-    long rowBytes = rowBytes(rows, layout);
+    if (gradAuxLoss != 0) {
+      options.requireLosses();
+    }
+    long rowBytes = shapes.rowBytes(items * positions, layout);
     boolean direct =
         HostBuffers.isDirect(x, layout)
+            && HostBuffers.isDirect(sums, ValueLayout.JAVA_DOUBLE)
             && HostBuffers.isDirect(gradQuantized, layout)
             && HostBuffers.isDirect(gradXOut, layout);
     try (HostBuffers buffers = HostBuffers.open(direct)) {
       MemorySegment in = buffers.input("x", x, rowBytes, layout);
+      MemorySegment total =
+          buffers.optionalInput("sums", sums, sums.byteSize(), ValueLayout.JAVA_DOUBLE);
       MemorySegment gradient =
           buffers.optionalInput("gradQuantized", gradQuantized, rowBytes, layout);
       MemorySegment out = buffers.output("gradXOut", gradXOut, rowBytes, layout);
       HostBuffers.requireApart("gradXOut", gradXOut, rowBytes, "x", x, rowBytes);
       HostBuffers.requireApart(
           "gradXOut", gradXOut, rowBytes, "gradQuantized", gradQuantized, rowBytes);
-      NativeCalls.backward(nativeOptions, dtype, rows, in, gradient, gradAuxLoss, out);
+      NativeCalls.backward(
+          nativeOptions, dtype, items, positions, in, mask, total, gradient, gradAuxLoss, out);
       buffers.copyBack();
     }
   }
 
   /**
-   * The gradient with respect to {@code x}; see {@link #backward(MemorySegment, DType, long,
+   * The gradient with respect to {@code x}; see {@link #backward(MemorySegment, DType, Batch,
    * MemorySegment, double, MemorySegment)}.
    *
+   * @param x whole rows
    * @param gradQuantized as long as {@code x}
    */
   public float[] backward(float[] x, float[] gradQuantized, double gradAuxLoss) {
@@ -349,9 +576,10 @@ public final class BinarySphericalQuantizer {
   }
 
   /**
-   * The gradient with respect to {@code x}; see {@link #backward(MemorySegment, DType, long,
+   * The gradient with respect to {@code x}; see {@link #backward(MemorySegment, DType, Batch,
    * MemorySegment, double, MemorySegment)}.
    *
+   * @param x whole rows
    * @param gradQuantized as long as {@code x}
    */
   public double[] backward(double[] x, double[] gradQuantized, double gradAuxLoss) {
@@ -362,16 +590,103 @@ public final class BinarySphericalQuantizer {
         HostArray.of("gradX", new double[x.length]));
   }
 
+  /**
+   * The gradient with respect to {@code x}; see {@link #backward(MemorySegment, DType, Batch,
+   * MemorySegment, double, MemorySegment)}.
+   *
+   * @param x the vectors of this batch
+   * @param gradQuantized as long as {@code x}
+   */
+  public float[] backward(float[] x, Batch batch, float[] gradQuantized, double gradAuxLoss) {
+    return backward(
+        HostArray.of("x", x),
+        batch,
+        MemorySegment.NULL,
+        HostArray.of("gradQuantized", gradQuantized),
+        gradAuxLoss,
+        HostArray.of("gradX", new float[x.length]));
+  }
+
+  /**
+   * The gradient with respect to {@code x}; see {@link #backward(MemorySegment, DType, Batch,
+   * MemorySegment, double, MemorySegment)}.
+   *
+   * @param x the vectors of this batch
+   * @param gradQuantized as long as {@code x}
+   */
+  public double[] backward(double[] x, Batch batch, double[] gradQuantized, double gradAuxLoss) {
+    return backward(
+        HostArray.of("x", x),
+        batch,
+        MemorySegment.NULL,
+        HostArray.of("gradQuantized", gradQuantized),
+        gradAuxLoss,
+        HostArray.of("gradX", new double[x.length]));
+  }
+
+  /**
+   * The gradient with respect to {@code x} as part of all rows; see {@link #backward(MemorySegment,
+   * DType, Batch, LossSums, MemorySegment, double, MemorySegment)}.
+   *
+   * @param x the vectors of this batch
+   * @param gradQuantized as long as {@code x}
+   */
+  public float[] backward(
+      float[] x, Batch batch, LossSums sums, float[] gradQuantized, double gradAuxLoss) {
+    return backward(
+        HostArray.of("x", x),
+        batch,
+        numbers(sums),
+        HostArray.of("gradQuantized", gradQuantized),
+        gradAuxLoss,
+        HostArray.of("gradX", new float[x.length]));
+  }
+
+  /**
+   * The gradient with respect to {@code x} as part of all rows; see {@link #backward(MemorySegment,
+   * DType, Batch, LossSums, MemorySegment, double, MemorySegment)}.
+   *
+   * @param x the vectors of this batch
+   * @param gradQuantized as long as {@code x}
+   */
+  public double[] backward(
+      double[] x, Batch batch, LossSums sums, double[] gradQuantized, double gradAuxLoss) {
+    return backward(
+        HostArray.of("x", x),
+        batch,
+        numbers(sums),
+        HostArray.of("gradQuantized", gradQuantized),
+        gradAuxLoss,
+        HostArray.of("gradX", new double[x.length]));
+  }
+
   private <A> A backward(
       HostArray<A> x, HostArray<A> gradQuantized, double gradAuxLoss, HostArray<A> gradX) {
-    int rows = rows(x);
+    return backward(x, shapes.batch(x), MemorySegment.NULL, gradQuantized, gradAuxLoss, gradX);
+  }
+
+  private <A> A backward(
+      HostArray<A> x,
+      Batch batch,
+      MemorySegment sums,
+      HostArray<A> gradQuantized,
+      double gradAuxLoss,
+      HostArray<A> gradX) {
+    shapes.requireRows(x, batch);
     if (gradQuantized.length() != x.length()) { // a longer segment would do
       throw new IllegalArgumentException(
           "gradQuantized has %d elements, expected as many as x, %d"
               .formatted(gradQuantized.length(), x.length()));
     }
-    backward(x.segment(), x.dtype(), rows, gradQuantized.segment(), gradAuxLoss, gradX.segment());
+    backward(
+        x.segment(), x.dtype(), batch, sums, gradQuantized.segment(), gradAuxLoss, gradX.segment());
     return gradX.values();
+  }
+
+  /** The numbers of sums that are of options like these. */
+  private MemorySegment numbers(LossSums sums) {
+    requireNonNull(sums, "sums").requireAsOf(options, "sums");
+    return sums.segment();
   }
 
   // Bits, codes, indices
@@ -425,18 +740,30 @@ public final class BinarySphericalQuantizer {
   }
 
   /**
-   * The index of each code, of any scale (±1, ±1/√codeDim): the inverse of {@link #decode}. Unlike
+   * The indices of codes, of any scale (±1, ±1/√codeDim): the inverse of {@link #decode}. Unlike
    * {@link #encode} it refuses what is no code value: zeros, NaN and infinities, with their
    * position.
    *
-   * @param codes {@code [rows, codeDim]} of {@code dtype}
-   * @param indicesOut {@code [rows]} of {@code long}
+   * @param codes vectors of {@code dtype}
+   * @param indicesOut {@code [items, positions, codebooks, groups]} of {@code long}
    */
   public void codesToIndices(
+      MemorySegment codes, DType dtype, Batch batch, MemorySegment indicesOut) {
+    requireNonNull(batch, "batch");
+    codesToIndices(codes, dtype, batch.items(), batch.positions(), indicesOut);
+  }
+
+  /** As {@link #codesToIndices(MemorySegment, DType, Batch, MemorySegment)}, with so many rows. */
+  public void codesToIndices(
       MemorySegment codes, DType dtype, long rows, MemorySegment indicesOut) {
+    codesToIndices(codes, dtype, rows, 1, indicesOut);
+  }
+
+  private void codesToIndices(
+      MemorySegment codes, DType dtype, long items, long positions, MemorySegment indicesOut) {
     ValueLayout layout = hostLayout(dtype);
-    long rowBytes = rowBytes(rows, layout);
-    long indexBytes = indexBytes(rows);
+    long rowBytes = shapes.rowBytes(items * positions, layout);
+    long indexBytes = shapes.indexBytes(items * positions);
     boolean direct =
         HostBuffers.isDirect(codes, layout)
             && HostBuffers.isDirect(indicesOut, ValueLayout.JAVA_LONG);
@@ -445,37 +772,52 @@ public final class BinarySphericalQuantizer {
       MemorySegment out =
           buffers.output("indicesOut", indicesOut, indexBytes, ValueLayout.JAVA_LONG);
       HostBuffers.requireApart("indicesOut", indicesOut, indexBytes, "codes", codes, rowBytes);
-      NativeCalls.codesToIndices(nativeOptions, dtype, rows, in, out);
+      NativeCalls.codesToIndices(nativeOptions, dtype, items, positions, in, out);
       buffers.copyBack();
     }
   }
 
-  /** The index of each code in {@code codes}, which holds whole rows of {@code codeDim}. */
+  /** The indices of the codes in {@code codes}, which holds whole rows. */
   public long[] codesToIndices(float[] codes) {
     return codesToIndices(HostArray.of("codes", codes));
   }
 
-  /** The index of each code in {@code codes}, which holds whole rows of {@code codeDim}. */
+  /** The indices of the codes in {@code codes}, which holds whole rows. */
   public long[] codesToIndices(double[] codes) {
     return codesToIndices(HostArray.of("codes", codes));
   }
 
+  /** The indices of the codes in {@code codes}, which holds this batch. */
+  public long[] codesToIndices(float[] codes, Batch batch) {
+    return codesToIndices(HostArray.of("codes", codes), batch);
+  }
+
+  /** The indices of the codes in {@code codes}, which holds this batch. */
+  public long[] codesToIndices(double[] codes, Batch batch) {
+    return codesToIndices(HostArray.of("codes", codes), batch);
+  }
+
   private long[] codesToIndices(HostArray<?> codes) {
-    long[] indices = new long[rows(codes)];
-    codesToIndices(codes.segment(), codes.dtype(), indices.length, MemorySegment.ofArray(indices));
+    return codesToIndices(codes, shapes.batch(codes));
+  }
+
+  private long[] codesToIndices(HostArray<?> codes, Batch batch) {
+    shapes.requireRows(codes, batch);
+    long[] indices = shapes.newIndices(batch);
+    codesToIndices(codes.segment(), codes.dtype(), batch, MemorySegment.ofArray(indices));
     return indices;
   }
 
   /**
-   * The index of each code, of any scale (±1, ±1/√codeDim): the inverse of {@link #decode(Arena,
+   * The indices of codes, of any scale (±1, ±1/√codeDim): the inverse of {@link #decode(Arena,
    * Tensor, DType)}. Zeros, NaN and infinities are refused with their position.
    *
    * @param arena where the result lives
-   * @param codes {@code [..., codeDim]} of any type but UINT8, which has no -1
-   * @return {@code [...]} of INT64; {@code [1]} for codes of rank 1
+   * @param codes vectors of any type but UINT8, which has no -1
+   * @return indices, INT64
    */
   public Tensor codesToIndices(Arena arena, Tensor codes) {
-    requireRows("codes", codes);
+    shapes.requireRows("codes", codes);
     requireSigned("codes", codes);
     return new Tensor(arena, NativeTensors.codesToIndices(arena, nativeOptions, codes.handle()));
   }
@@ -483,14 +825,6 @@ public final class BinarySphericalQuantizer {
   @Override
   public String toString() {
     return "BinarySphericalQuantizer[" + options + "]";
-  }
-
-  private long rowBytes(long rows, ValueLayout layout) {
-    return HostBuffers.byteSize(rows, codeDim(), layout.byteSize());
-  }
-
-  private static long indexBytes(long rows) {
-    return HostBuffers.byteSize(rows, 1, ValueLayout.JAVA_LONG.byteSize());
   }
 
   /** The layout of an element of an array or segment, once it is clear that these are served. */
@@ -507,38 +841,6 @@ public final class BinarySphericalQuantizer {
           throw new IllegalArgumentException(
               "dtype is " + dtype + ", expected FLOAT32 or FLOAT64 (use a Tensor for the others)");
     };
-  }
-
-  private int rows(HostArray<?> array) {
-    if (array.length() % codeDim() != 0) {
-      throw new IllegalArgumentException(
-          "%s has %d elements, which are no whole rows of codeDim %d"
-              .formatted(array.name(), array.length(), codeDim()));
-    }
-    return array.length() / codeDim();
-  }
-
-  private int arrayLength(int rows) {
-    long length = (long) rows * codeDim();
-    if (length > Integer.MAX_VALUE - 8) { // what JVMs allow
-      throw new IllegalArgumentException(
-          rows + " rows of codeDim " + codeDim() + " do not fit into an array; use segments");
-    }
-    return (int) length;
-  }
-
-  private void requireVectors(String name, Tensor tensor) {
-    requireRows(name, tensor);
-    tensor.dtype().requireFloatingPoint(name);
-  }
-
-  private void requireRows(String name, Tensor tensor) {
-    long[] shape = requireNonNull(tensor, name).shape();
-    if (shape[shape.length - 1] != codeDim()) {
-      throw new IllegalArgumentException(
-          "%s has shape %s, expected a last dimension of codeDim %d"
-              .formatted(name, Arrays.toString(shape), codeDim()));
-    }
   }
 
   private static void requireSigned(String name, Tensor tensor) {

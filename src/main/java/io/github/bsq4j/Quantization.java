@@ -9,20 +9,22 @@ import java.util.Arrays;
 
 /**
  * The results of a forward pass over a {@link Tensor}, and what a backward pass needs: x itself may
- * be closed before. It lives in the arena that {@link BinarySphericalQuantizer#forward(Arena,
- * Tensor)} was given, by the rules of {@link Tensor}, is immutable, and may be shared by all
- * threads that the arena admits.
+ * be closed before, and so may a mask. It lives in the arena that {@link
+ * BinarySphericalQuantizer#forward(Arena, Tensor)} was given, by the rules of {@link Tensor}, is
+ * immutable, and may be shared by all threads that the arena admits.
  *
  * <p>Losses wait for the device, and throw a {@link BsqException} where x has values that are
  * refused, unless forward itself did.
  */
 public final class Quantization {
+  private final QuantizerOptions options;
   private final MemorySegment handle;
   private final Tensor quantized;
   private final Tensor indices;
 
   /** The results of a handle that is bound to this arena. */
-  Quantization(Arena arena, MemorySegment handle) {
+  Quantization(QuantizerOptions options, Arena arena, MemorySegment handle) {
+    this.options = options;
     this.handle = handle;
     this.quantized = new Tensor(arena, NativeTensors.quantized(arena, handle));
     this.indices = new Tensor(arena, NativeTensors.indices(arena, handle));
@@ -34,14 +36,14 @@ public final class Quantization {
   }
 
   /**
-   * One code index in [0, 2<sup>codeDim</sup>) for each row, INT64, of the shape of x without its
-   * last dimension; {@code [1]} for an x of rank 1.
+   * One index in [0, 2<sup>groupSize</sup>) for each group of bits of each code, INT64: of the
+   * shape that {@link BinarySphericalQuantizer#encode(Arena, Tensor)} gives them.
    */
   public Tensor indices() {
     return indices;
   }
 
-  /** The losses, in nats. */
+  /** Every term of the losses of the rows that count. */
   public Losses losses() {
     return NativeTensors.losses(handle);
   }
@@ -62,9 +64,21 @@ public final class Quantization {
   }
 
   /**
-   * The gradient of {@code <gradQuantized, quantized> + gradAuxLoss · auxLoss} with respect to x,
-   * as {@link BinarySphericalQuantizer#backward(MemorySegment, DType, long, MemorySegment, double,
-   * MemorySegment)} defines it.
+   * What the losses are made of, to be added up with those of other batches. Waits for the device.
+   *
+   * @throws BsqException if x has values that are refused
+   */
+  public LossSums lossSums() {
+    try (Arena temporary = Arena.ofConfined()) {
+      Tensor sums = new Tensor(temporary, NativeTensors.lossSums(temporary, handle));
+      return LossSums.adopt(options, sums.toDoubleArray());
+    }
+  }
+
+  /**
+   * The gradient of {@code straightThroughScale · <gradQuantized, u> + gradAuxLoss · auxLoss} with
+   * respect to x, as {@link BinarySphericalQuantizer#backward(MemorySegment, DType, Batch,
+   * MemorySegment, double, MemorySegment)} defines it.
    *
    * @param arena where the result lives
    * @param gradQuantized of the shape and device of x, any floating-point type and strides
@@ -73,6 +87,58 @@ public final class Quantization {
    * @throws IllegalArgumentException if gradQuantized is of another shape, device or kind of type
    */
   public Tensor backward(Arena arena, Tensor gradQuantized, double gradAuxLoss) {
+    requireGradient(gradQuantized);
+    return backward(arena, MemorySegment.NULL, gradQuantized.handle(), gradAuxLoss);
+  }
+
+  /**
+   * The gradient of {@code gradAuxLoss · auxLoss} alone; see {@link #backward(Arena, Tensor,
+   * double)}.
+   */
+  public Tensor backward(Arena arena, double gradAuxLoss) {
+    return backward(arena, MemorySegment.NULL, MemorySegment.NULL, gradAuxLoss);
+  }
+
+  /**
+   * As {@link #backward(Arena, Tensor, double)}, where {@code auxLoss} is that of all rows which
+   * the sums are of, those of x among them.
+   *
+   * @param sums this quantization's {@link #lossSums()}, with those of other batches added
+   * @throws IllegalArgumentException if gradQuantized is of another shape, device or kind of type,
+   *     or the sums are of other options
+   */
+  public Tensor backward(Arena arena, Tensor gradQuantized, double gradAuxLoss, LossSums sums) {
+    requireGradient(gradQuantized);
+    return backward(arena, sums, gradQuantized.handle(), gradAuxLoss);
+  }
+
+  /**
+   * The gradient of {@code gradAuxLoss · auxLoss} alone; see {@link #backward(Arena, Tensor,
+   * double, LossSums)}.
+   */
+  public Tensor backward(Arena arena, double gradAuxLoss, LossSums sums) {
+    return backward(arena, sums, MemorySegment.NULL, gradAuxLoss);
+  }
+
+  private Tensor backward(
+      Arena arena, LossSums sums, MemorySegment gradQuantized, double gradAuxLoss) {
+    requireNonNull(sums, "sums").requireAsOf(options, "sums");
+    long size = sums.segment().byteSize() / DType.FLOAT64.byteSize();
+    try (Arena temporary = Arena.ofConfined()) {
+      Tensor tensor =
+          Tensor.copyOf(temporary, sums.segment(), DType.FLOAT64, size)
+              .to(temporary, quantized.device());
+      return backward(arena, tensor.handle(), gradQuantized, gradAuxLoss);
+    }
+  }
+
+  private Tensor backward(
+      Arena arena, MemorySegment sums, MemorySegment gradQuantized, double gradAuxLoss) {
+    return new Tensor(
+        arena, NativeTensors.backward(arena, handle, sums, gradQuantized, gradAuxLoss));
+  }
+
+  private void requireGradient(Tensor gradQuantized) {
     requireNonNull(gradQuantized, "gradQuantized");
     gradQuantized.dtype().requireFloatingPoint("gradQuantized");
     if (!Arrays.equals(gradQuantized.shape(), quantized.shape())) {
@@ -86,17 +152,6 @@ public final class Quantization {
           "gradQuantized is on %s, but x is on %s"
               .formatted(gradQuantized.device(), quantized.device()));
     }
-    return new Tensor(
-        arena, NativeTensors.backward(arena, handle, gradQuantized.handle(), gradAuxLoss));
-  }
-
-  /**
-   * The gradient of {@code gradAuxLoss · auxLoss} alone; see {@link #backward(Arena, Tensor,
-   * double)}.
-   */
-  public Tensor backward(Arena arena, double gradAuxLoss) {
-    return new Tensor(
-        arena, NativeTensors.backward(arena, handle, MemorySegment.NULL, gradAuxLoss));
   }
 
   /**

@@ -1,8 +1,11 @@
 package io.github.bsq4j.internal;
 
 import io.github.bsq4j.BsqException;
+import io.github.bsq4j.Commitment;
 import io.github.bsq4j.DType;
 import io.github.bsq4j.Device;
+import io.github.bsq4j.EntropyFloor;
+import io.github.bsq4j.EntropyForm;
 import io.github.bsq4j.Implementation;
 import io.github.bsq4j.Losses;
 import io.github.bsq4j.NonFinitePolicy;
@@ -12,6 +15,7 @@ import io.github.bsq4j.internal.ffi.bsq_losses;
 import io.github.bsq4j.internal.ffi.bsq_options;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.lang.reflect.Method;
 import java.util.function.ToIntFunction;
 
@@ -63,9 +67,32 @@ public final class NativeCalls {
     MemorySegment struct = bsq_options.allocate(Arena.ofAuto());
     bsq_options.struct_size(struct, bsq_options.sizeof());
     bsq_options.code_dim(struct, options.codeDim());
-    bsq_options.entropy_loss_weight(struct, options.entropyLossWeight());
-    bsq_options.diversity_gamma(struct, options.diversityGamma());
+    bsq_options.codebooks(struct, options.codebooks());
+    bsq_options.group_size(struct, options.groupSize());
     bsq_options.inverse_temperature(struct, options.inverseTemperature());
+    bsq_options.entropy_form(struct, code(options.entropyForm()));
+    bsq_options.entropy_floor(struct, code(options.entropyFloor().kind()));
+    bsq_options.entropy_epsilon(struct, options.entropyFloor().epsilon());
+    bsq_options.entropy_loss_weight(struct, options.entropyLossWeight());
+    bsq_options.sample_entropy_weight(struct, options.sampleEntropyWeight());
+    bsq_options.diversity_gamma(struct, options.diversityGamma());
+    bsq_options.entropy_scale(
+        struct,
+        options.dividedByInverseTemperature()
+            ? Bsq.BSQ_ENTROPY_SCALE_TEMPERATURE()
+            : Bsq.BSQ_ENTROPY_SCALE_ONE());
+    bsq_options.positive(
+        struct,
+        options.positiveOffset().isPresent()
+            ? Bsq.BSQ_POSITIVE_SOFTPLUS()
+            : Bsq.BSQ_POSITIVE_NONE());
+    bsq_options.positive_offset(struct, options.positiveOffset().orElse(0));
+    bsq_options.entropy_fraction(struct, options.entropyFraction());
+    bsq_options.entropy_seed(struct, options.entropySeed());
+    bsq_options.commitment(struct, code(options.commitment()));
+    bsq_options.commitment_weight(struct, options.commitmentWeight());
+    bsq_options.straight_through_scale(struct, options.straightThroughScale());
+    bsq_options.channel_first(struct, options.channelFirst() ? 1 : 0);
     bsq_options.non_finite(
         struct,
         options.nonFinitePolicy() == NonFinitePolicy.PROPAGATE
@@ -75,26 +102,34 @@ public final class NativeCalls {
     return struct;
   }
 
-  // The host path
+  // The host path. Rows are items * positions; mask, sums, and what an operation can do without are
+  // MemorySegment.NULL where there is none.
 
   public static void encode(
-      MemorySegment options, DType dtype, long rows, MemorySegment x, MemorySegment indices) {
+      MemorySegment options,
+      DType dtype,
+      long items,
+      long positions,
+      MemorySegment x,
+      MemorySegment indices) {
     check(
         Bsq.bsq_host_encode(
-            options, code(dtype), rows, x, x.byteSize(), indices, indices.byteSize()));
+            options, code(dtype), items, positions, x, x.byteSize(), indices, indices.byteSize()));
   }
 
   public static void decode(
       MemorySegment options,
       DType dtype,
-      long rows,
+      long items,
+      long positions,
       MemorySegment indices,
       MemorySegment quantized) {
     check(
         Bsq.bsq_host_decode(
             options,
             code(dtype),
-            rows,
+            items,
+            positions,
             indices,
             indices.byteSize(),
             quantized,
@@ -104,8 +139,10 @@ public final class NativeCalls {
   public static Losses forward(
       MemorySegment options,
       DType dtype,
-      long rows,
+      long items,
+      long positions,
       MemorySegment x,
+      MemorySegment mask,
       MemorySegment quantized,
       MemorySegment indices) {
     try (Scratch scratch = Scratch.take()) {
@@ -114,9 +151,12 @@ public final class NativeCalls {
           Bsq.bsq_host_forward(
               options,
               code(dtype),
-              rows,
+              items,
+              positions,
               x,
               x.byteSize(),
+              mask,
+              mask.byteSize(),
               quantized,
               quantized.byteSize(),
               indices,
@@ -126,11 +166,55 @@ public final class NativeCalls {
     }
   }
 
+  /** The number of doubles of loss sums. */
+  public static long lossSumsSize(MemorySegment options) {
+    try (Scratch scratch = Scratch.take()) {
+      check(Bsq.bsq_loss_sums_size(options, scratch.memory()));
+      return scratch.memory().get(ValueLayout.JAVA_LONG, 0);
+    }
+  }
+
+  public static void lossSums(
+      MemorySegment options,
+      DType dtype,
+      long items,
+      long positions,
+      MemorySegment x,
+      MemorySegment mask,
+      MemorySegment sums) {
+    check(
+        Bsq.bsq_host_loss_sums(
+            options,
+            code(dtype),
+            items,
+            positions,
+            x,
+            x.byteSize(),
+            mask,
+            mask.byteSize(),
+            sums,
+            sums.byteSize()));
+  }
+
+  /** The losses of sums in memory of any kind. */
+  public static Losses lossesFromSums(MemorySegment options, MemorySegment sums) {
+    try (HostBuffers buffers = HostBuffers.open(false);
+        Scratch scratch = Scratch.take()) {
+      MemorySegment in = buffers.input("sums", sums, sums.byteSize(), ValueLayout.JAVA_DOUBLE);
+      MemorySegment losses = emptyLosses(scratch);
+      check(Bsq.bsq_losses_from_sums(options, in, in.byteSize(), losses));
+      return losses(losses);
+    }
+  }
+
   public static void backward(
       MemorySegment options,
       DType dtype,
-      long rows,
+      long items,
+      long positions,
       MemorySegment x,
+      MemorySegment mask,
+      MemorySegment sums,
       MemorySegment gradQuantized,
       double gradAuxLoss,
       MemorySegment gradX) {
@@ -138,9 +222,14 @@ public final class NativeCalls {
         Bsq.bsq_host_backward(
             options,
             code(dtype),
-            rows,
+            items,
+            positions,
             x,
             x.byteSize(),
+            mask,
+            mask.byteSize(),
+            sums,
+            sums.byteSize(),
             gradQuantized,
             gradQuantized.byteSize(),
             gradAuxLoss,
@@ -155,10 +244,22 @@ public final class NativeCalls {
   }
 
   public static void codesToIndices(
-      MemorySegment options, DType dtype, long rows, MemorySegment codes, MemorySegment indices) {
+      MemorySegment options,
+      DType dtype,
+      long items,
+      long positions,
+      MemorySegment codes,
+      MemorySegment indices) {
     check(
         Bsq.bsq_host_codes_to_indices(
-            options, code(dtype), rows, codes, codes.byteSize(), indices, indices.byteSize()));
+            options,
+            code(dtype),
+            items,
+            positions,
+            codes,
+            codes.byteSize(),
+            indices,
+            indices.byteSize()));
   }
 
   // What the process runs on
@@ -227,6 +328,27 @@ public final class NativeCalls {
     };
   }
 
+  private static int code(EntropyForm form) {
+    return switch (form) {
+      case EXACT -> Bsq.BSQ_ENTROPY_EXACT();
+      case ANALYTICAL -> Bsq.BSQ_ENTROPY_ANALYTICAL();
+    };
+  }
+
+  private static int code(EntropyFloor.Kind kind) {
+    return switch (kind) {
+      case CLAMP -> Bsq.BSQ_FLOOR_CLAMP();
+      case ADD -> Bsq.BSQ_FLOOR_ADD();
+    };
+  }
+
+  private static int code(Commitment commitment) {
+    return switch (commitment) {
+      case SQUARED_NORM -> Bsq.BSQ_COMMITMENT_SQUARED_NORM();
+      case SQUARE -> Bsq.BSQ_COMMITMENT_SQUARE();
+    };
+  }
+
   static DType dtype(int code) {
     return find(DType.values(), NativeCalls::code, code);
   }
@@ -256,7 +378,11 @@ public final class NativeCalls {
     return new Losses(
         bsq_losses.aux_loss(losses),
         bsq_losses.per_sample_entropy(losses),
-        bsq_losses.codebook_entropy(losses));
+        bsq_losses.codebook_entropy(losses),
+        bsq_losses.entropy_loss(losses),
+        bsq_losses.commitment(losses),
+        bsq_losses.rows(losses),
+        bsq_losses.entropy_rows(losses));
   }
 
   /**

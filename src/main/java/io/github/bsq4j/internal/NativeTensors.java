@@ -9,6 +9,7 @@ import io.github.bsq4j.internal.ffi.Bsq;
 import io.github.bsq4j.internal.ffi.bsq_tensor_info;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SegmentAllocator;
 import java.lang.foreign.ValueLayout;
 import java.util.function.Consumer;
 
@@ -25,7 +26,7 @@ public final class NativeTensors {
 
   /** A native call that makes an object: it stores it in {@code out} and returns a status. */
   private interface Maker {
-    MemorySegment make(Arena scratch, MemorySegment out);
+    MemorySegment make(SegmentAllocator scratch, MemorySegment out);
   }
 
   private NativeTensors() {}
@@ -82,8 +83,8 @@ public final class NativeTensors {
   }
 
   public static TensorInfo describe(MemorySegment tensor) {
-    try (Arena scratch = Arena.ofConfined()) {
-      MemorySegment info = bsq_tensor_info.allocate(scratch);
+    try (Scratch scratch = Scratch.take()) {
+      MemorySegment info = scratch.memory();
       bsq_tensor_info.struct_size(info, bsq_tensor_info.sizeof());
       NativeCalls.check(Bsq.bsq_tensor_describe(tensor, info));
       int rank = bsq_tensor_info.rank(info);
@@ -99,8 +100,8 @@ public final class NativeTensors {
 
   /** The address of the first element, of zero length and unknown lifetime. */
   public static MemorySegment data(MemorySegment tensor) {
-    try (Arena scratch = Arena.ofConfined()) {
-      MemorySegment data = scratch.allocate(ValueLayout.ADDRESS);
+    try (Scratch scratch = Scratch.take()) {
+      MemorySegment data = scratch.memory();
       NativeCalls.check(Bsq.bsq_tensor_data(tensor, data));
       return data.get(ValueLayout.ADDRESS, 0);
     }
@@ -165,10 +166,13 @@ public final class NativeTensors {
     return tensor(arena, (_, out) -> Bsq.bsq_tensor_codes_to_indices(options, codes, out));
   }
 
-  /** A quantization, not a tensor. */
-  public static MemorySegment forward(Arena arena, MemorySegment options, MemorySegment x) {
+  /** A quantization, not a tensor; {@code mask} is {@link MemorySegment#NULL} for none. */
+  public static MemorySegment forward(
+      Arena arena, MemorySegment options, MemorySegment x, MemorySegment mask) {
     return make(
-        arena, Bsq::bsq_quantization_free, (_, out) -> Bsq.bsq_tensor_forward(options, x, out));
+        arena,
+        Bsq::bsq_quantization_free,
+        (_, out) -> Bsq.bsq_tensor_forward(options, x, mask, out));
   }
 
   public static MemorySegment quantized(Arena arena, MemorySegment quantization) {
@@ -187,12 +191,24 @@ public final class NativeTensors {
     }
   }
 
-  /** The gradient of x; {@code gradQuantized} is {@link MemorySegment#NULL} for none. */
+  public static MemorySegment lossSums(Arena arena, MemorySegment quantization) {
+    return tensor(arena, (_, out) -> Bsq.bsq_quantization_loss_sums(quantization, out));
+  }
+
+  /**
+   * The gradient of x; {@code sums} and {@code gradQuantized} are {@link MemorySegment#NULL} for
+   * none.
+   */
   public static MemorySegment backward(
-      Arena arena, MemorySegment quantization, MemorySegment gradQuantized, double gradAuxLoss) {
+      Arena arena,
+      MemorySegment quantization,
+      MemorySegment sums,
+      MemorySegment gradQuantized,
+      double gradAuxLoss) {
     return tensor(
         arena,
-        (_, out) -> Bsq.bsq_quantization_backward(quantization, gradQuantized, gradAuxLoss, out));
+        (_, out) ->
+            Bsq.bsq_quantization_backward(quantization, sums, gradQuantized, gradAuxLoss, out));
   }
 
   private static MemorySegment tensor(Arena arena, Maker maker) {
@@ -201,14 +217,15 @@ public final class NativeTensors {
 
   private static MemorySegment make(Arena arena, Consumer<MemorySegment> free, Maker maker) {
     requireNonNull(arena, "arena");
-    try (Arena scratch = Arena.ofConfined()) {
-      MemorySegment out = scratch.allocate(ValueLayout.ADDRESS);
-      NativeCalls.check(maker.make(scratch, out));
+    try (Scratch scratch = Scratch.take()) {
+      SegmentAllocator allocator = SegmentAllocator.slicingAllocator(scratch.memory());
+      MemorySegment out = allocator.allocate(ValueLayout.ADDRESS);
+      NativeCalls.check(maker.make(allocator, out));
       return Handles.adopt(arena, out.get(ValueLayout.ADDRESS, 0), free);
     }
   }
 
-  private static MemorySegment longs(Arena scratch, long[] values) {
+  private static MemorySegment longs(SegmentAllocator scratch, long[] values) {
     return scratch.allocateFrom(ValueLayout.JAVA_LONG, values);
   }
 

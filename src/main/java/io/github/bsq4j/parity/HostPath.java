@@ -55,11 +55,7 @@ final class HostPath implements QuantizerPath {
         MemorySegment indices = indices(arena, rows(x));
         Losses losses = quantizer.forward(segment(arena, x), dtype, rows(x), quantized, indices);
         return new HostQuantization<>(
-            Numbers.read(quantized, dtype),
-            indices.toArray(ValueLayout.JAVA_LONG),
-            losses.auxLoss(),
-            losses.perSampleEntropy(),
-            losses.codebookEntropy());
+            Numbers.read(quantized, dtype), indices.toArray(ValueLayout.JAVA_LONG), losses);
       }
     }
 

@@ -62,9 +62,7 @@ final class TensorQuantizer implements PathQuantizer {
       return new HostQuantization<>(
           numbers(result.quantized(), vectorShape(x.length)),
           indices(result.indices(), x.length),
-          result.auxLoss(),
-          result.perSampleEntropy(),
-          result.codebookEntropy());
+          result.losses());
     }
   }
 

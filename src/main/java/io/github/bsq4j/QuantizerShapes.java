@@ -1,0 +1,173 @@
+package io.github.bsq4j;
+
+import static java.util.Objects.requireNonNull;
+
+import io.github.bsq4j.internal.HostBuffers;
+import io.github.bsq4j.internal.NativeTensors;
+import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
+import java.util.stream.LongStream;
+
+/**
+ * The sizes and shapes that go with options: of arrays and segments, whose layout is told by a
+ * {@link Batch}, and of tensors, which tell their own. Methods throw {@link
+ * IllegalArgumentException} for what does not fit, which they name.
+ */
+record QuantizerShapes(QuantizerOptions options) {
+
+  // Arrays and segments
+
+  long rowBytes(long rows, ValueLayout layout) {
+    return HostBuffers.byteSize(rows, options.rowLength(), layout.byteSize());
+  }
+
+  long indexBytes(long rows) {
+    return HostBuffers.byteSize(rows, options.indicesPerRow(), ValueLayout.JAVA_LONG.byteSize());
+  }
+
+  /** So many whole rows as there are. */
+  Batch batch(HostArray<?> array) {
+    if (array.length() % options.rowLength() != 0) {
+      throw new IllegalArgumentException(
+          "%s has %d elements, which are no whole rows of %s"
+              .formatted(array.name(), array.length(), rowName()));
+    }
+    return Batch.of(array.length() / options.rowLength());
+  }
+
+  Batch batchOfIndices(long[] indices) {
+    if (requireNonNull(indices, "indices").length % options.indicesPerRow() != 0) {
+      throw new IllegalArgumentException(
+          "indices has %d elements, which are no whole rows of %s"
+              .formatted(indices.length, indicesName()));
+    }
+    return Batch.of(indices.length / options.indicesPerRow());
+  }
+
+  void requireRows(HostArray<?> array, Batch batch) {
+    requireRows(array.name(), array.length(), batch, options.rowLength(), rowName());
+  }
+
+  void requireIndices(long[] indices, Batch batch) {
+    requireRows(
+        "indices",
+        requireNonNull(indices, "indices").length,
+        batch,
+        options.indicesPerRow(),
+        indicesName());
+  }
+
+  /** A longer segment would do, but whoever passes an array means all of it. */
+  private static void requireRows(
+      String name, int length, Batch batch, int columns, String columnsName) {
+    long rows = requireNonNull(batch, "batch").rows();
+    if (length % columns != 0 || length / columns != rows) {
+      throw new IllegalArgumentException(
+          "%s has %d elements, expected %d rows of %s".formatted(name, length, rows, columnsName));
+    }
+  }
+
+  /** An array for the indices of vectors that are in an array. */
+  long[] newIndices(Batch batch) {
+    return new long[(int) batch.rows() * options.indicesPerRow()];
+  }
+
+  /** The length of an array for the vectors of indices that are in an array. */
+  int arrayLength(Batch batch) {
+    long length = batch.rows() * options.rowLength();
+    if (length > Integer.MAX_VALUE - 8) { // what JVMs allow
+      throw new IllegalArgumentException(
+          batch.rows() + " rows of " + rowName() + " do not fit into an array; use segments");
+    }
+    return (int) length;
+  }
+
+  // Tensors
+
+  void requireVectors(String name, Tensor tensor) {
+    requireRows(name, tensor);
+    tensor.dtype().requireFloatingPoint(name);
+  }
+
+  void requireRows(String name, Tensor tensor) {
+    long[] shape = requireNonNull(tensor, name).shape();
+    int dimension = options.channelFirst() ? 1 : shape.length - 1;
+    if (dimension >= shape.length || shape[dimension] != options.rowLength()) {
+      throw new IllegalArgumentException(
+          "%s has shape %s, expected a %s dimension of %s"
+              .formatted(
+                  name,
+                  Arrays.toString(shape),
+                  options.channelFirst() ? "second (channelFirst)" : "last",
+                  rowName()));
+    }
+  }
+
+  /** Of x, which must be fit, or rather of its rows. */
+  void requireMask(Tensor mask, Tensor x) {
+    if (requireNonNull(mask, "mask").dtype() != DType.UINT8) {
+      throw new IllegalArgumentException("mask is " + mask.dtype() + ", expected UINT8");
+    }
+    long[] expected = rowShape(x.shape());
+    if (!Arrays.equals(mask.shape(), expected)) {
+      throw new IllegalArgumentException(
+          "mask has shape %s, expected that of the rows of x, %s"
+              .formatted(Arrays.toString(mask.shape()), Arrays.toString(expected)));
+    }
+    if (!mask.device().equals(x.device())) {
+      throw new IllegalArgumentException(
+          "mask is on %s, but x is on %s".formatted(mask.device(), x.device()));
+    }
+  }
+
+  /** The shape of x but for the dimension of its components; [1] where that leaves none. */
+  private long[] rowShape(long[] x) {
+    if (x.length == 1) {
+      return new long[] {1};
+    }
+    long[] rows = Arrays.copyOf(x, x.length - 1);
+    if (options.channelFirst()) {
+      System.arraycopy(x, 2, rows, 1, x.length - 2);
+    }
+    return rows;
+  }
+
+  void requireIndices(Tensor indices) {
+    if (requireNonNull(indices, "indices").dtype().isFloatingPoint()) {
+      throw new IllegalArgumentException(
+          "indices is " + indices.dtype() + ", expected an integer type");
+    }
+    long[] shape = indices.shape();
+    long[] last = indexDimensions();
+    int rows = shape.length - last.length;
+    int fewestRows = options.channelFirst() ? 1 : 0;
+    if (rows < fewestRows || !Arrays.equals(last, Arrays.copyOfRange(shape, rows, shape.length))) {
+      throw new IllegalArgumentException(
+          "indices has shape %s, expected last dimensions %s of %s"
+              .formatted(Arrays.toString(shape), Arrays.toString(last), indicesName()));
+    }
+    if (rows == NativeTensors.MAX_RANK) {
+      throw new IllegalArgumentException(
+          "indices has %d dimensions, expected one less, for the result has one more"
+              .formatted(shape.length));
+    }
+  }
+
+  /** The last dimensions of indices: one for codebooks and one for groups, where there are some. */
+  private long[] indexDimensions() {
+    return LongStream.of(options.codebooks(), options.groups())
+        .filter(count -> count > 1)
+        .toArray();
+  }
+
+  private String rowName() {
+    return options.codebooks() == 1
+        ? "codeDim " + options.codeDim()
+        : "%d codebooks of codeDim %d".formatted(options.codebooks(), options.codeDim());
+  }
+
+  private String indicesName() {
+    return "%d indices (codebooks %d, groups %d)"
+        .formatted(options.indicesPerRow(), options.codebooks(), options.groups());
+  }
+}
