@@ -1,4 +1,4 @@
-"""Checks dense_bsq.py against golden files.
+"""Checks dense_bsq.py against golden files, SpeechBrain's and its peers'.
 
     check_dense_bsq.py [--float64] GOLDEN.safetensors...
 
@@ -11,26 +11,38 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from safetensors import safe_open
+from torch import Tensor
 
-from parity import Parameters, Tolerance, evaluate
+from goldens import Golden, read_golden
+from parity import Tolerance, evaluate
+
+
+def results(golden: Golden, float64: bool) -> dict[str, Tensor]:
+    """What the dense module makes of it, computed in float64 or in x's dtype."""
+    x = golden.x.double() if float64 else golden.x
+    cotangent = golden.cotangent
+    if cotangent is not None:
+        cotangent = cotangent.to(x.dtype)
+    quantizer = golden.parameters.quantizer()
+    ours = evaluate(x, cotangent, golden.parameters, golden.mask)
+    ours["decoded"] = quantizer.decode(ours["indices"], x.dtype)
+    if "ungrouped_indices" in golden.expected:
+        ungrouped = replace(golden.parameters, group_size=0, entropy_form="exact")
+        ours["ungrouped_indices"] = ungrouped.quantizer().bits_to_indices(golden.x > 0)[..., 0]
+    return ours
 
 
 def check(path: Path, float64: bool) -> dict[str, float]:
-    """Each field's largest error over its tolerance, computed in float64 or in x's dtype."""
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata()
-        tensors = {name: file.get_tensor(name) for name in file.keys()}
-    x = tensors["x"].double() if float64 else tensors["x"]
-    cotangent = tensors["cotangent"].to(x.dtype) if "cotangent" in tensors else None
-    results = evaluate(x, cotangent, Parameters.from_metadata(metadata))
-    tolerance = Tolerance.from_metadata(metadata)
+    """Each field's largest error over its tolerance."""
+    golden = read_golden(path)
+    ours = results(golden, float64)
+    tolerance = Tolerance.from_metadata(golden.metadata)
     return {
-        name: tolerance.fraction(name, results[name], expected, x)
-        for name, expected in sorted(tensors.items())
-        if name not in ("x", "cotangent")
+        name: tolerance.fraction(name, ours[name], expected, golden.x, golden.parameters)
+        for name, expected in sorted(golden.expected.items())
     }
 
 

@@ -1,44 +1,54 @@
 """Writes random parity cases in the golden files' format.
 
-    make_cases.py --seed S --count N --out DIR [--non-finite]
+    make_cases.py --seed S --count N --out DIR [--kind KIND]
 
 A case is a safetensors file with the tensors and the metadata of the golden files (see
 goldens/README.md), with these additions:
 
-- the scalars `per_sample_entropy` and `codebook_entropy` stand beside `aux_loss`, and all
-  three are float64;
+- beside `aux_loss` stand the other scalars of dense_bsq.py, all in float64, and `rows`;
 - x is [D], [N, D], [B, T, D] or [B, H, W, D], in float32, float64, float16 or bfloat16;
 - beside a float16 or bfloat16 x (and cotangent) everything expected is float64 and not
   rounded: the rounding of the results to x's dtype is the comparison's to allow for;
 - metadata `tolerance` is x's dtype: which of parity.TOLERANCES holds. The metadata
-  `aux_loss_absolute`, `entropy_absolute` and `gradient_absolute` replace its absolute
-  terms, which suit usual parameters: see `Tolerance.widened`.
+  `aux_loss_absolute`, `entropy_loss_absolute`, `entropy_absolute` and `gradient_absolute`
+  replace its absolute terms, which suit usual parameters: see `Tolerance.widened`.
+
+There are three kinds. `reference` cases have the options that SpeechBrain's module has.
+`composed` ones have any options of bsq.h that have a meaning together, but for
+`entropy_fraction`: PyTorch would draw other rows. In their metadata stand those that are not
+the default, as parity.Parameters has them. The rows that count may be given by a tensor `mask`
+[...] (uint8), `lengths` [items] (int64) or `relative_lengths` [items] (float64): see
+goldens.row_mask. Metadata `parts` asks for the losses and gradients from merged sums, too: of
+as many parts of x along its first dimension, of sizes as equal as can be, some perhaps empty.
 
 What is expected comes from dense_bsq.py, computed in float64 whatever x is, so that the
 tolerance is left to the implementation under test. Only some of the float32 cases are
 computed in float32 throughout, as SpeechBrain does, and the note says so. Such a case is
 drawn again if that computation spends over half the tolerance, as SpeechBrain's does at
-high inverse temperatures. With --non-finite, every case is of shape [1, N, D] with NaN or
-infinities in some rows, without gradients, computed in float32 (but float64 in float64),
-and marked `non_finite` = `propagate`.
+high inverse temperatures.
+
+`non-finite` cases, of both other kinds, have NaN or infinities in some rows of [1, N, D],
+no gradients, and are marked `non_finite` = `propagate`.
 
 A case is determined by the seed and its number, so a greater count leaves the first ones
 as they were. (Only the order in which safetensors writes metadata keys varies.) Types and
 ranks follow the number: any 40 successive cases have each of RECIPES in each rank.
 
-The gradient jumps where a probability crosses the reference's epsilon: the clamp counts at
-p >= 1e-5. Rounding decides on which side a probability within rounding of it falls, and
+The gradient jumps where a probability crosses the clamp's epsilon: the clamp counts at
+p >= epsilon. Rounding decides on which side a probability within rounding of it falls, and
 in rows with equal or zero components whole groups of codes fall together. So a case is
 drawn again where the probabilities within a relative 3e-6 (1e-9 in float64) of
 epsilon could together move a gradient by more than a tenth of its tolerance: see
 `epsilon_jump`. That keeps wide, soft cases, where some of the millions of probabilities
 are always that near but none of them weighs anything. In float64, and with few rows or a
-high inverse temperature, one probability is enough to reject a case.
+high inverse temperature, one probability is enough to reject a case. A floor that is added
+has no jump.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -52,13 +62,16 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from dense_bsq import EPSILON
-from parity import TOLERANCES, Parameters, evaluate
+from goldens import INPUTS, row_mask
+from parity import ABSOLUTE_TERMS, COUNTS, TOLERANCES, Parameters, Tolerance, evaluate, in_codes
 
-INPUTS = ("x", "cotangent")
-SCALARS = ("aux_loss", "per_sample_entropy", "codebook_entropy")
+KINDS = ("reference", "composed", "non-finite")
 GREATEST_ROWS = 300
 GREATEST_SOFTMAX = 4_000_000
 """Bounds N * 2^D, so that no case takes longer than a fraction of a second."""
+GREATEST_INPUT = 50_000
+"""Bounds the elements of x, likewise."""
+GREATEST_CODE_DIM = 1024
 
 EPSILON_WINDOW = {
     torch.float32: 3e-6,
@@ -66,10 +79,11 @@ EPSILON_WINDOW = {
     torch.float16: 3e-6,
     torch.bfloat16: 3e-6,
 }
-"""The relative distance from epsilon at which rounding may decide.
+"""The relative distance from 1e-5 at which rounding may decide.
 
-ln p is -sum of softplus(-+theta), so near epsilon the thetas that matter add up to 11.5,
-each with a relative error of some units in the last place, whatever the temperature."""
+ln p is -sum of softplus(-+theta), so near epsilon the thetas that matter add up to
+ln 1e5 = 11.5, each with a relative error of some units in the last place, whatever the
+temperature."""
 GREATEST_JUMP = 0.1
 """The part of a gradient's tolerance that may hang on those probabilities."""
 GREATEST_STRAY = 0.5
@@ -111,6 +125,48 @@ class Case(NamedTuple):
 
     tensors: dict[str, Tensor]
     metadata: dict[str, str]
+
+
+class Problem(NamedTuple):
+    """What a case asks for, before it is evaluated."""
+
+    parameters: Parameters
+    inputs: dict[str, Tensor]
+    """Some of goldens.INPUTS, x among them."""
+    parts: int
+    description: str
+
+    @property
+    def mask(self) -> Tensor | None:
+        """Which rows count."""
+        return row_mask(self.inputs, self.parameters)
+
+    @property
+    def counted(self) -> int:
+        """How many rows count."""
+        mask = self.mask
+        codes = self.inputs["x"].numel() // self.parameters.code_dim
+        return codes // self.parameters.codebooks if mask is None else int(mask.bool().sum())
+
+    def evaluated(self, dtype: torch.dtype) -> dict[str, Tensor]:
+        """What is expected, computed in this type."""
+        x, cotangent = self.inputs["x"].to(dtype), self.inputs.get("cotangent")
+        if cotangent is not None:
+            cotangent = cotangent.to(dtype)
+        return evaluate(x, cotangent, self.parameters, self.mask)
+
+    def tolerance(self) -> Tolerance:
+        """How far a result may be off."""
+        return TOLERANCES[self.inputs["x"].dtype].widened(self.parameters, self.counted)
+
+    def metadata(self) -> dict[str, str]:
+        """All but the note."""
+        return (
+            self.parameters.to_metadata()
+            | self.tolerance().to_metadata()
+            | {"tolerance": str(self.inputs["x"].dtype).removeprefix("torch.")}
+            | ({"parts": str(self.parts)} if self.parts > 1 else {})
+        )
 
 
 def normal(rng: Generator, rows: int, dim: int) -> np.ndarray:
@@ -168,63 +224,176 @@ def log_uniform(rng: Generator, low: float, high: float) -> float:
     return float(f"{np.exp(rng.uniform(np.log(low), np.log(high))):.4g}")
 
 
+def chance(rng: Generator, probability: float) -> bool:
+    """Whether something of this probability happens."""
+    return bool(rng.random() < probability)
+
+
+def draw_temperature(rng: Generator) -> float:
+    """Draws an inverse temperature, often a usual one."""
+    usual = float(rng.choice([1.0, 10.0, 100.0]))
+    return usual if chance(rng, 0.4) else log_uniform(rng, 0.05, 1e4)
+
+
+def draw_weight(rng: Generator, *usual: float) -> float:
+    """Draws one of these or, as likely as one of them, any weight."""
+    return float(rng.choice([*usual, round(rng.uniform(-2, 2), 3)]))
+
+
 def draw_parameters(rng: Generator) -> Parameters:
-    """Draws the parameters; wide codes are rare, usual values are common."""
+    """Draws those that SpeechBrain has; wide codes are rare, usual values are common."""
     dims = np.arange(1, 17)
     likelihood = np.where(dims <= 13, 1.0, 0.3)
-    usual_temperature = float(rng.choice([1.0, 10.0, 100.0]))
-    any_temperature = log_uniform(rng, 0.05, 1e4)
-    any_weights = rng.uniform(-2, 2, 2).round(3)
     return Parameters(
         code_dim=int(rng.choice(dims, p=likelihood / likelihood.sum())),
-        inv_temperature=usual_temperature if rng.random() < 0.4 else any_temperature,
-        entropy_loss_weight=float(rng.choice([0.1, 0.1, 0.0, 1.0, -0.5, any_weights[0]])),
-        diversity_gamma=float(rng.choice([1.0, 1.0, 0.0, 2.0, -1.0, any_weights[1]])),
+        inv_temperature=draw_temperature(rng),
+        entropy_loss_weight=draw_weight(rng, 0.1, 0.1, 0.0, 1.0, -0.5),
+        diversity_gamma=draw_weight(rng, 1.0, 1.0, 0.0, 2.0, -1.0),
     )
 
 
-def draw_shape(rng: Generator, rank: int, code_dim: int) -> tuple[int, ...]:
-    """Draws a shape of this rank with at most GREATEST_ROWS rows, often of few."""
-    greatest = max(1, min(GREATEST_ROWS, GREATEST_SOFTMAX // 2**code_dim))
+def draw_groups(rng: Generator, group_size: int) -> int:
+    """Draws how many groups of this size a code has, often few."""
+    greatest = GREATEST_CODE_DIM // group_size
+    return round(log_uniform(rng, 1, greatest))
+
+
+def draw_code(rng: Generator) -> tuple[int, int, str]:
+    """Draws code_dim, group_size and entropy_form: ungrouped, grouped or analytical."""
+    form = rng.choice(["ungrouped", "exact", "analytical"], p=[0.2, 0.4, 0.4])
+    if form == "ungrouped":
+        return int(rng.integers(1, 14)), 0, "exact"
+    if form == "exact":
+        group_size = int(rng.integers(1, 10)) if chance(rng, 0.8) else int(rng.integers(10, 17))
+    else:
+        group_size = int(rng.integers(1, 64))
+    return group_size * draw_groups(rng, group_size), group_size, str(form)
+
+
+def draw_composed_parameters(rng: Generator, rank: int) -> Parameters:
+    """Draws all options that have a meaning for inputs of this rank."""
+    code_dim, group_size, entropy_form = draw_code(rng)
+    any_epsilon = log_uniform(rng, 1e-30, 0.1)
+    any_offset = round(rng.uniform(-10, 10), 3)
+    offset = float(rng.choice([5.0, 0.0, any_offset]))
+    return Parameters(
+        code_dim=code_dim,
+        inv_temperature=draw_temperature(rng),
+        entropy_loss_weight=draw_weight(rng, 0.1, 1.0, -0.5),
+        diversity_gamma=draw_weight(rng, 1.0, 0.0, 2.0),
+        codebooks=int(rng.choice([1, 2, 3, 4, 7], p=[0.4, 0.2, 0.2, 0.1, 0.1])),
+        group_size=group_size,
+        entropy_form=entropy_form,
+        entropy_floor=str(rng.choice(["clamp", "add"])),
+        entropy_epsilon=float(rng.choice([EPSILON, 1e-8, any_epsilon])),
+        sample_entropy_weight=draw_weight(rng, 1.0, 1.0, 0.0, 0.5),
+        entropy_scale=str(rng.choice(["one", "temperature"])),
+        positive_offset=offset if chance(rng, 0.4) else None,
+        commitment=str(rng.choice(["squared_norm", "square"])),
+        commitment_weight=draw_weight(rng, 0.0, 0.25, 1.0),
+        straight_through_scale=draw_weight(rng, 1.0, 0.0, code_dim**-0.5),
+        channel_first=rank > 1 and chance(rng, 0.5),
+    )
+
+
+def draw_leading(rng: Generator, rank: int, parameters: Parameters) -> tuple[int, ...]:
+    """Draws the leading dimensions of x with at most GREATEST_ROWS rows, often few."""
+    components = parameters.code_dim * parameters.codebooks
+    softmax = components // parameters.entropy_size * 2**parameters.entropy_size
+    greatest = min(GREATEST_ROWS, GREATEST_SOFTMAX // softmax, GREATEST_INPUT // components)
     leading: list[int] = []
     for _ in range(rank - 1):
-        left = greatest // int(np.prod(leading, dtype=int))
+        left = max(1, greatest) // int(np.prod(leading, dtype=int))
         leading.append(round(np.exp(rng.uniform(0, np.log(left)))))
-    return (*(int(size) for size in rng.permutation(leading)), code_dim)
+    return tuple(int(size) for size in rng.permutation(leading))
 
 
-def draw_input(
-    rng: Generator, shape: tuple[int, ...], dtype: torch.dtype, scales: tuple[float, float]
+def in_layout(vectors: Tensor, parameters: Parameters) -> Tensor:
+    """Vectors [..., K * D] with that dimension where the parameters have it."""
+    return vectors.movedim(-1, 1).contiguous() if parameters.channel_first else vectors
+
+
+def draw_vectors(
+    rng: Generator,
+    leading: tuple[int, ...],
+    parameters: Parameters,
+    dtype: torch.dtype,
+    scales: tuple[float, float],
 ) -> tuple[Tensor, str]:
-    """Draws a finite x of a random distribution and scale; returns it and its description."""
+    """Draws finite vectors of a random distribution and scale; returns them and a description."""
     distribution = DISTRIBUTIONS[rng.integers(len(DISTRIBUTIONS))]
-    rows = int(np.prod(shape[:-1], dtype=int))
+    rows = int(np.prod(leading, dtype=int))
     scale = log_uniform(rng, *scales)
-    x = scale * distribution(rng, rows, shape[-1])
+    codes = distribution(rng, rows * parameters.codebooks, parameters.code_dim)
     description = f"{distribution.__name__}, scale {scale}"
     greatest = torch.finfo(dtype).max
-    return torch.from_numpy(x.reshape(shape)).clamp(-greatest, greatest).to(dtype), description
+    x = torch.from_numpy((scale * codes).reshape(*leading, -1))
+    return x.clamp(-greatest, greatest).to(dtype), description
 
 
-def epsilon_jump(x: Tensor, parameters: Parameters, window: float) -> Tensor:
-    """Bounds how far n * grad_aux of each row may jump: [rows], float64.
+def draw_counted(rng: Generator, leading: tuple[int, ...]) -> dict[str, Tensor]:
+    """Draws which rows count: all, by a mask, by lengths or by relative lengths."""
+    items = leading[0] if leading else 1
+    positions = int(np.prod(leading[1:], dtype=int))
+    given = rng.choice(["all", "mask", "lengths", "relative_lengths"])
+    if given == "mask":
+        mask = rng.random(leading) < rng.choice([0.0, 0.5, 0.9], p=[0.1, 0.5, 0.4])
+        return {"mask": torch.from_numpy(np.asarray(mask, np.uint8))}
+    if given == "lengths":
+        return {"lengths": torch.from_numpy(rng.integers(0, positions + 1, items))}
+    if given == "relative_lengths":
+        lengths = [rng.choice([0.0, 0.5, 1.0, rng.random()]) for _ in range(items)]
+        return {"relative_lengths": torch.tensor(lengths, dtype=torch.float64)}
+    return {}
 
-    The bound is over which of the probabilities within a relative window of EPSILON count
-    as at least that. With theta = 4 * beta * u / sqrt(D), such a p(c|u_n) moves
-    |dL/dtheta_d| by at most |weight| / N * p(c|u_n), and a mean probability p(c) moves it
-    by at most |weight * gamma| / N * p(c|u_n). Over all d that makes |dL/du_n| at most
-    4 * beta times the sum of those, and the norm's derivative lengthens nothing.
+
+def draw_problem(rng: Generator, number: int, composed: bool) -> Problem:
+    """Draws inputs and parameters of the recipe and rank that this number has."""
+    recipe = RECIPES[number % len(RECIPES)]
+    rank = 1 + number // len(RECIPES) % GREATEST_RANK
+    parameters = draw_composed_parameters(rng, rank) if composed else draw_parameters(rng)
+    leading = draw_leading(rng, rank, parameters)
+    x, description = draw_vectors(rng, leading, parameters, recipe.dtype, recipe.scales)
+    cotangent = torch.from_numpy(rng.standard_normal(x.shape)).to(recipe.dtype)
+    inputs = {"x": in_layout(x, parameters), "cotangent": in_layout(cotangent, parameters)}
+    parts = 1
+    if composed:
+        inputs |= draw_counted(rng, leading)
+        parts = int(rng.integers(2, 6)) if leading and chance(rng, 0.7) else 1
+    return Problem(parameters, inputs, parts, description)
+
+
+def epsilon_jump(problem: Problem) -> Tensor:
+    """Bounds how far n * grad_aux of each code may jump: [rows, K], float64.
+
+    The bound is over which of the probabilities within a relative window of the clamp's epsilon
+    count as at least that. With theta = 4 * beta * u / sqrt(D), such a p(c|u_n) moves
+    |dL/dtheta_d| by at most |weight| / (N * K) * p(c|u_n) for each of the g bits of its
+    distribution, and a mean probability p(c) moves it by at most |weight * gamma| / (N * K) *
+    p(c|u_n). Over all d that makes |dL/du_n| at most 4 * beta * sqrt(g / D) times the sum of
+    those, and the norm's derivative lengthens nothing, nor does a softplus.
     """
-    unit = normalize(x.double().reshape(-1, parameters.code_dim), dim=-1)
-    prob = parameters.quantizer().probabilities(unit, parameters.inv_temperature)
+    parameters = problem.parameters
+    x = problem.inputs["x"]
+    unit = normalize(in_codes(x.double(), parameters), dim=-1)
+    jump = torch.zeros(unit.shape[:-1], dtype=torch.float64)
+    if parameters.entropy_floor != "clamp" or problem.counted == 0:
+        return jump
+    mask = problem.mask
+    counted = torch.ones(len(unit), dtype=torch.bool) if mask is None else mask.reshape(-1).bool()
+    prob = parameters.quantizer().probabilities(unit[counted], parameters.inv_temperature)
+    epsilon = parameters.entropy_epsilon
+    window = EPSILON_WINDOW[x.dtype] * max(1, math.log(epsilon) / math.log(EPSILON))
 
     def near(p: Tensor) -> Tensor:
-        return (p - EPSILON).abs() <= window * EPSILON
+        return (p - epsilon).abs() <= window * epsilon
 
-    mass = (prob * near(prob)).sum(dim=-1)
-    mass += abs(parameters.diversity_gamma) * prob @ near(prob.mean(dim=0)).double()
-    weight = abs(parameters.entropy_loss_weight) / len(prob)
-    return 4 * parameters.inv_temperature * weight * mass
+    mass = abs(parameters.sample_entropy_weight) * (prob * near(prob)).sum(dim=(-2, -1))
+    mass += abs(parameters.diversity_gamma) * (prob * near(prob.mean(dim=0))).sum(dim=(-2, -1))
+    weight = abs(parameters.entropy_weight) / (len(prob) * parameters.codebooks)
+    share = math.sqrt(parameters.entropy_size / parameters.code_dim)
+    jump[counted] = 4 * parameters.inv_temperature * share * weight * mass
+    return jump
 
 
 def note(computed_in: torch.dtype, description: str, origin: str) -> str:
@@ -235,64 +404,62 @@ def note(computed_in: torch.dtype, description: str, origin: str) -> str:
     )
 
 
-def draw_case(rng: Generator, number: int, origin: str) -> Case:
+def draw_case(rng: Generator, number: int, origin: str, composed: bool) -> Case:
     """Draws cases until one is fair: no jump at epsilon, no stray float32 computation."""
-    recipe = RECIPES[number % len(RECIPES)]
-    rank = 1 + number // len(RECIPES) % GREATEST_RANK
+    computed_in = RECIPES[number % len(RECIPES)].computed_in
     while True:
-        parameters = draw_parameters(rng)
-        shape = draw_shape(rng, rank, parameters.code_dim)
-        x, description = draw_input(rng, shape, recipe.dtype, recipe.scales)
-        cotangent = torch.from_numpy(rng.standard_normal(shape)).to(recipe.dtype)
-        rows = x.numel() // parameters.code_dim
-        tolerance = TOLERANCES[recipe.dtype].widened(parameters, rows)
+        problem = draw_problem(rng, number, composed)
+        x, parameters, tolerance = problem.inputs["x"], problem.parameters, problem.tolerance()
 
-        truth = evaluate(x.double(), cotangent.double(), parameters)
-        jump = epsilon_jump(x, parameters, EPSILON_WINDOW[recipe.dtype])
-        allowed = tolerance.of_gradient(truth["grad_aux"], x).flatten()
-        if (jump > GREATEST_JUMP * allowed).any():
+        truth = problem.evaluated(torch.float64)
+        allowed = tolerance.of_gradient(truth["grad_aux"], x, parameters).squeeze(-1)
+        if (epsilon_jump(problem) > GREATEST_JUMP * allowed).any():
             continue
         results = truth
-        if recipe.computed_in != torch.float64:
-            results = evaluate(x, cotangent, parameters)
+        if computed_in != torch.float64:
+            results = problem.evaluated(computed_in)
             stray = (
-                tolerance.fraction(name, results[name], expected, x)
+                tolerance.fraction(name, results[name], expected, x, parameters)
                 for name, expected in truth.items()
             )
             if max(stray) > GREATEST_STRAY:
                 continue
 
-        metadata = parameters.to_metadata() | tolerance.to_metadata()
-        metadata["tolerance"] = str(recipe.dtype).removeprefix("torch.")
-        metadata["note"] = note(recipe.computed_in, description, origin)
-        return Case({"x": x, "cotangent": cotangent} | results, metadata)
+        metadata = problem.metadata() | {"note": note(computed_in, problem.description, origin)}
+        return Case(problem.inputs | results, metadata)
 
 
 def draw_non_finite_case(rng: Generator, number: int, origin: str) -> Case:
     """Draws a case with NaN or infinities in at least one row and a finite first row."""
     dtype = DTYPES[number % len(DTYPES)]
-    computed_in = torch.promote_types(dtype, torch.float32)
-    parameters = draw_parameters(rng)
-    rows = int(rng.integers(2, 9))
-    x, description = draw_input(rng, (1, rows, parameters.code_dim), dtype, USUAL_SCALES)
+    composed = number // len(DTYPES) % 2 == 1
+    rank = 3
+    parameters = draw_composed_parameters(rng, rank) if composed else draw_parameters(rng)
+    leading = (1, int(rng.integers(2, 9)))
+    x, description = draw_vectors(rng, leading, parameters, dtype, USUAL_SCALES)
+    rows, components = x.shape[1:]
     for row in rng.choice(np.arange(1, rows), rng.integers(1, rows), replace=False):
-        count = rng.integers(1, parameters.code_dim + 1)
-        columns = rng.choice(parameters.code_dim, count, replace=False)
+        count = rng.integers(1, components + 1)
+        columns = rng.choice(components, count, replace=False)
         values = rng.choice([np.nan, np.inf, -np.inf], count)
         x[0, row, columns] = torch.from_numpy(values).to(dtype)
+    inputs = {"x": in_layout(x, parameters)}
+    if composed:
+        inputs |= draw_counted(rng, leading)
 
-    metadata = parameters.to_metadata() | {"non_finite": "propagate"}
-    metadata["note"] = note(computed_in, description, origin)
-    return Case({"x": x} | evaluate(x.to(computed_in), None, parameters), metadata)
+    problem = Problem(parameters, inputs, 1, description)
+    metadata = problem.metadata() | {"non_finite": "propagate"}
+    metadata["note"] = note(torch.float64, description, origin)
+    return Case(inputs | problem.evaluated(torch.float64), metadata)
 
 
 def write_case(case: Case, path: Path) -> None:
-    """Writes a case: scalars in float64, indices in int64, the rest in x's dtype.
+    """Writes a case: scalars in float64, counts in int64, the rest in x's dtype.
 
     Beside 16-bit inputs the rest is float64.
     """
     inputs = {name: case.tensors[name].dtype for name in INPUTS if name in case.tensors}
-    exact = {"indices": torch.int64} | dict.fromkeys(SCALARS, torch.float64)
+    exact = dict.fromkeys(COUNTS, torch.int64) | dict.fromkeys(ABSOLUTE_TERMS, torch.float64)
     others = torch.float64 if inputs["x"].itemsize == 2 else inputs["x"]
     tensors = {
         name: tensor.to((inputs | exact).get(name, others)).contiguous()
@@ -307,20 +474,19 @@ def main() -> int:
     parser.add_argument("--seed", type=int, required=True, help="0 or more")
     parser.add_argument("--count", type=int, required=True, help="how many cases")
     parser.add_argument("--out", type=Path, required=True, help="the folder to fill")
-    parser.add_argument(
-        "--non-finite",
-        action="store_true",
-        help="cases with NaN and infinities instead",
-    )
+    parser.add_argument("--kind", choices=KINDS, default="reference", help="see above")
     arguments = parser.parse_args()
-    draw = draw_non_finite_case if arguments.non_finite else draw_case
-    kind = "non_finite" if arguments.non_finite else "case"
 
     arguments.out.mkdir(parents=True, exist_ok=True)
     for number in range(arguments.count):
-        rng = np.random.default_rng([arguments.seed, number])
-        case = draw(rng, number, f"seed {arguments.seed}, case {number}")
-        write_case(case, arguments.out / f"{kind}_{number:03d}.safetensors")
+        rng = np.random.default_rng([arguments.seed, KINDS.index(arguments.kind), number])
+        origin = f"seed {arguments.seed}, {arguments.kind} case {number}"
+        case = (
+            draw_non_finite_case(rng, number, origin)
+            if arguments.kind == "non-finite"
+            else draw_case(rng, number, origin, composed=arguments.kind == "composed")
+        )
+        write_case(case, arguments.out / f"{arguments.kind}_{number:03d}.safetensors")
     print(f"wrote {arguments.count} cases, seed {arguments.seed}")
     return 0
 

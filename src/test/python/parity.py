@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,48 +13,108 @@ from torch import Tensor
 from dense_bsq import EPSILON, DenseBinarySphericalQuantizer
 
 GRADIENTS = ("grad_quant", "grad_aux")
+COUNTS = ("indices", "ungrouped_indices", "rows")
+"""What must be equal."""
 MINIMUM_NORM = 1e-12
 """The reference divides by max(norm, this); below it the norm is a constant."""
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """A case's parameters, named as in the golden files' metadata."""
+    """A case's parameters: the golden files' four, then the other options of bsq.h.
+
+    Metadata have the same names; of the others, those that are not as here.
+    """
 
     code_dim: int
     inv_temperature: float
     entropy_loss_weight: float
     diversity_gamma: float
+    codebooks: int = 1
+    group_size: int = 0
+    entropy_form: str = "exact"
+    entropy_floor: str = "clamp"
+    entropy_epsilon: float = EPSILON
+    sample_entropy_weight: float = 1.0
+    entropy_scale: str = "one"
+    positive_offset: float | None = None
+    commitment: str = "squared_norm"
+    commitment_weight: float = 0.0
+    straight_through_scale: float = 1.0
+    channel_first: bool = False
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> Parameters:
         """Reads them from a file's metadata."""
-        return cls(
-            int(metadata["code_dim"]),
-            float(metadata["inv_temperature"]),
-            float(metadata["entropy_loss_weight"]),
-            float(metadata["diversity_gamma"]),
-        )
+        read: dict[str, Callable[[str], Any]] = {
+            "int": int,
+            "float": float,
+            "float | None": float,
+            "str": str,
+            "bool": lambda text: text == "1",
+        }
+        known = [field for field in fields(cls) if field.name in metadata]
+        return cls(**{field.name: read[str(field.type)](metadata[field.name]) for field in known})
 
     def to_metadata(self) -> dict[str, str]:
         """Writes them for a file's metadata; floats as Python's shortest exact text."""
-        return {field.name: repr(getattr(self, field.name)) for field in fields(self)}
+        values = asdict(self)
+        written = {
+            field.name: values[field.name]
+            for field in fields(self)
+            if field.name in REFERENCE_PARAMETERS or values[field.name] != field.default
+        }
+        return {
+            name: str(int(value)) if isinstance(value, bool) else str(value)
+            for name, value in written.items()
+        }
 
     def quantizer(self) -> DenseBinarySphericalQuantizer:
         """The dense module with these parameters."""
-        return DenseBinarySphericalQuantizer(
-            self.code_dim, self.entropy_loss_weight, self.diversity_gamma
-        )
+        values = asdict(self)
+        del values["inv_temperature"]
+        return DenseBinarySphericalQuantizer(**values)
+
+    @property
+    def groups(self) -> int:
+        """How many indices a code has."""
+        return self.code_dim // (self.group_size or self.code_dim)
+
+    @property
+    def entropy_size(self) -> int:
+        """How many bits each distribution is over."""
+        return 1 if self.entropy_form == "analytical" else self.group_size or self.code_dim
+
+    @property
+    def distributions(self) -> int:
+        """How many distributions the entropies of a code are summed over."""
+        return self.code_dim // self.entropy_size
+
+    @property
+    def entropy_weight(self) -> float:
+        """What the entropy loss is multiplied by."""
+        over_temperature = self.entropy_scale == "temperature"
+        return self.entropy_loss_weight / (self.inv_temperature if over_temperature else 1)
 
 
-def evaluate(x: Tensor, cotangent: Tensor | None, parameters: Parameters) -> dict[str, Tensor]:
+REFERENCE_PARAMETERS = (
+    "code_dim",
+    "inv_temperature",
+    "entropy_loss_weight",
+    "diversity_gamma",
+)
+
+
+def evaluate(
+    x: Tensor, cotangent: Tensor | None, parameters: Parameters, mask: Tensor | None = None
+) -> dict[str, Tensor]:
     """The dense module's results in x's dtype, under the golden files' names.
 
     With a cotangent g (of x's shape and dtype), also `grad_quant` = d<g, quantized>/dx and
     `grad_aux` = d aux_loss/dx.
     """
     x = x.detach().clone().requires_grad_(cotangent is not None)
-    output = parameters.quantizer()(x, parameters.inv_temperature)
+    output = parameters.quantizer()(x, parameters.inv_temperature, mask)
     results = {name: value.detach() for name, value in output._asdict().items()}
     if cotangent is not None:
         (results["grad_quant"],) = torch.autograd.grad(
@@ -67,13 +128,14 @@ def evaluate(x: Tensor, cotangent: Tensor | None, parameters: Parameters) -> dic
 class Tolerance:
     """How far a result may be from its expected value v.
 
-    - `quantized`: by `quantized_absolute`.
-    - `aux_loss`: by `aux_loss_absolute + scalar_relative * |v|`; the two entropies by
-      `entropy_absolute` instead of the first.
+    - `quantized` and `decoded`: by `quantized_absolute`.
+    - A scalar: by its absolute term plus `scalar_relative * |v|`. `aux_loss`, `entropy_loss`
+      and `commitment` have one each, the two entropies share `entropy_absolute`.
     - Gradients are compared as gradients with respect to the unit vector, since d/dx scales
-      with 1 / |x|: with n = max(|row|, 1e-12), n * |difference| may be
-      `gradient_absolute + gradient_relative * (largest n * |gradient| in that row)`.
-    - `indices` must be equal.
+      with 1 / |x|: with n = max(|code|, 1e-12), n * |difference| may be
+      `gradient_absolute + gradient_relative * (largest n * |gradient| in that code)`. A code
+      is a row, or the part of it that is one codebook's.
+    - COUNTS must be equal.
 
     Results in float16 and bfloat16 are computed in float32 and rounded, which is not part
     of this: it adds up to half a unit in the last place, or makes an infinity.
@@ -82,41 +144,59 @@ class Tolerance:
     rounding: float
     quantized_absolute: float
     aux_loss_absolute: float
+    entropy_loss_absolute: float
     entropy_absolute: float
+    commitment_absolute: float
     scalar_relative: float
     gradient_absolute: float
     gradient_relative: float
 
     def widened(self, parameters: Parameters, rows: int) -> Tolerance:
-        """This tolerance, its absolute terms fit for any parameters.
+        """This tolerance, its absolute terms fit for any parameters and so many rows that count.
 
         The golden files' ones suit usual parameters. But a rounding of the probabilities
-        moves the entropy, the sum of -p * ln(max(p, 1e-5)), by up to `rounding * ln 1e5`,
-        however small the entropy itself, and as much the sums of p * dH/dp that make up the
-        gradient.
+        moves a distribution's entropy, the sum of -p * ln(max(p, e)) or -p * ln(p + e), by up
+        to `rounding * ln(1 / e)`, however small the entropy itself, and as much the sums of
+        p * dH/dp that make up the gradient. (e is at most 0.1, so ln(1 / e) bounds dH/dp where
+        p is large, too.)
 
-        - An entropy gets 2 * D roundings: a probability is a product of D factors, each
-          rounded twice. An all-float32 evaluation of design/entropy.md needed half of them,
-          in rows of equal components, where nothing averages out.
-        - The aux loss may be small where its entropies are not, and then lacks their relative
-          tolerance. Where float32 adds up equal rows to their mean, errors do not average out
-          either: 290 rows needed rows / 5 roundings of the codebook entropy. It gets rows / 4.
-        - A gradient is a difference of sums that have most of their error in common. It
-          gets 5 roundings (2.5 were needed, in zero rows), times the loss's weights and
-          d theta / d u = 4 * beta / sqrt(D), over the number of rows.
+        - An entropy gets 2 * D roundings: a probability is a product of one factor for each
+          of its bits, each rounded twice, and all distributions of a code have D bits
+          together. An all-float32 evaluation of design/entropy.md needed half of them, in rows
+          of equal components, where nothing averages out.
+        - The entropy loss may be small where its entropies are not, and then lacks their
+          relative tolerance. Where float32 adds up equal rows to their mean, errors do not
+          average out either: 290 rows needed rows / 5 roundings of the codebook entropy. It
+          gets rows / 4. A softplus changes by no more than its argument.
+        - The commitment is at most 2 and gets what the golden files' scalars get; within the
+          aux loss, 8 roundings: |u - q|^2 has two rounded factors, whose terms u and q, each
+          rounded, are of length 1.
+        - A gradient is a difference of sums that have most of their error in common. That of
+          the entropies gets 5 roundings (2.5 were needed, in zero rows), times the loss's
+          weights and d theta / d u = 4 * beta / sqrt(D), over the number of rows and
+          codebooks; that of the commitment gets 8 of its length, which is at most 4.
         """
-        unit = self.rounding * math.log(1 / EPSILON)
-        weight = abs(parameters.entropy_loss_weight)
-        weight *= 1 + abs(parameters.diversity_gamma)
-        slope = 4 * parameters.inv_temperature / math.sqrt(parameters.code_dim)
+        unit = self.rounding * math.log(1 / parameters.entropy_epsilon)
+        weight = abs(parameters.sample_entropy_weight) + abs(parameters.diversity_gamma)
         entropy = 2 * parameters.code_dim * unit
-        greatest_entropy = min(parameters.code_dim * math.log(2), math.log(1 / EPSILON))
+        greatest_entropy = parameters.distributions * min(
+            parameters.entropy_size * math.log(2), math.log(1 / parameters.entropy_epsilon)
+        )
         mean = rows / 4 * self.rounding * greatest_entropy
-        mean_weight = abs(parameters.entropy_loss_weight * parameters.diversity_gamma)
-        gradient = 5 * unit * slope * weight / rows
+        entropy_loss = weight * entropy + abs(parameters.diversity_gamma) * mean
+
+        slope = 4 * parameters.inv_temperature / math.sqrt(parameters.code_dim)
+        entropy_gradient = abs(parameters.entropy_weight) * weight * 5 * unit * slope
+        commitment = 8 * self.rounding * abs(parameters.commitment_weight)
+        if parameters.commitment == "square":
+            commitment /= parameters.code_dim
+        codes = max(rows, 1) * parameters.codebooks
+        aux_loss = abs(parameters.entropy_weight) * entropy_loss + commitment
+        gradient = (entropy_gradient + 4 * commitment) / codes
         return replace(
             self,
-            aux_loss_absolute=max(self.aux_loss_absolute, weight * entropy + mean_weight * mean),
+            aux_loss_absolute=max(self.aux_loss_absolute, aux_loss),
+            entropy_loss_absolute=max(self.entropy_loss_absolute, entropy_loss),
             entropy_absolute=max(self.entropy_absolute, entropy),
             gradient_absolute=max(self.gradient_absolute, gradient),
         )
@@ -132,48 +212,74 @@ class Tolerance:
         """The absolute terms that depend on a case's parameters."""
         return {key: repr(getattr(self, key)) for key in WIDENED}
 
-    def fraction(self, name: str, actual: Tensor, expected: Tensor, x: Tensor) -> float:
+    def fraction(
+        self, name: str, actual: Tensor, expected: Tensor, x: Tensor, parameters: Parameters
+    ) -> float:
         """The largest error of the field `name` as a fraction of its tolerance.
 
         Infinite where an index differs or a NaN stands on one side only.
         """
         if actual.shape != expected.shape:
             return float("inf")
-        if name == "indices":
+        if name in COUNTS:
             return 0.0 if torch.equal(actual, expected) else float("inf")
         actual, expected = actual.double(), expected.double()
         if not torch.equal(actual.isnan(), expected.isnan()):
             return float("inf")
         error = (actual - expected).abs().nan_to_num(nan=0.0)
         if name in GRADIENTS:
-            return (error * row_norms(x) / self.of_gradient(expected, x)).max().item()
-        if name == "quantized":
-            return error.max().item() / self.quantized_absolute
-        is_loss = name == "aux_loss"
-        absolute = self.aux_loss_absolute if is_loss else self.entropy_absolute
+            allowed = self.of_gradient(expected, x, parameters)
+            lengths = code_norms(x, parameters) * in_codes(error, parameters)
+            return float((lengths / allowed).max())
+        if name in ("quantized", "decoded"):
+            return float(error.max()) / self.quantized_absolute
+        absolute = getattr(self, ABSOLUTE_TERMS[name])
         allowed = absolute + self.scalar_relative * expected.abs()
-        return (error / allowed.nan_to_num(nan=1.0)).item()
+        return float(error / allowed.nan_to_num(nan=1.0))
 
-    def of_gradient(self, expected: Tensor, x: Tensor) -> Tensor:
-        """What n * |difference| may be in each row of a gradient: [..., 1], float64."""
-        largest = (row_norms(x) * expected.double().abs()).amax(dim=-1, keepdim=True)
-        return self.gradient_absolute + self.gradient_relative * largest
+    def of_gradient(self, expected: Tensor, x: Tensor, parameters: Parameters) -> Tensor:
+        """What n * |difference| may be in each code of a gradient: [rows, K, 1], float64."""
+        lengths = code_norms(x, parameters) * in_codes(expected.double(), parameters).abs()
+        return self.gradient_absolute + self.gradient_relative * lengths.amax(dim=-1, keepdim=True)
 
 
-def row_norms(x: Tensor) -> Tensor:
-    """n = max(|row|, 1e-12) of every row: [..., 1], float64."""
-    norms: Tensor = torch.linalg.vector_norm(x.double(), dim=-1, keepdim=True)
+def in_codes(vectors: Tensor, parameters: Parameters) -> Tensor:
+    """What has the shape of x, by rows and codebooks: [rows, K, D]."""
+    rows = vectors.movedim(1, -1) if parameters.channel_first else vectors
+    return rows.reshape(-1, parameters.codebooks, parameters.code_dim)
+
+
+def code_norms(x: Tensor, parameters: Parameters) -> Tensor:
+    """n = max(|code|, 1e-12) of every code: [rows, K, 1], float64."""
+    codes = in_codes(x.double(), parameters)
+    norms: Tensor = torch.linalg.vector_norm(codes, dim=-1, keepdim=True)
     return norms.clamp(min=MINIMUM_NORM)
 
 
-WIDENED = ("aux_loss_absolute", "entropy_absolute", "gradient_absolute")
+ABSOLUTE_TERMS = {
+    "aux_loss": "aux_loss_absolute",
+    "per_sample_entropy": "entropy_absolute",
+    "codebook_entropy": "entropy_absolute",
+    "entropy_loss": "entropy_loss_absolute",
+    "commitment": "commitment_absolute",
+}
+"""The scalars of the losses, and the absolute term that each has."""
+
+WIDENED = (
+    "aux_loss_absolute",
+    "entropy_loss_absolute",
+    "entropy_absolute",
+    "gradient_absolute",
+)
 
 # The golden files' README.
 FLOAT32 = Tolerance(
     rounding=2**-24,
     quantized_absolute=1e-6,
     aux_loss_absolute=2e-6,
+    entropy_loss_absolute=2e-6,
     entropy_absolute=2e-6,
+    commitment_absolute=2e-6,
     scalar_relative=2e-5,
     gradient_absolute=1e-6,
     gradient_relative=2e-4,
@@ -185,7 +291,9 @@ FLOAT64 = Tolerance(
     rounding=2**-53,
     quantized_absolute=1e-15,
     aux_loss_absolute=1e-10,
+    entropy_loss_absolute=1e-10,
     entropy_absolute=1e-10,
+    commitment_absolute=1e-10,
     scalar_relative=1e-9,
     gradient_absolute=1e-10,
     gradient_relative=1e-9,

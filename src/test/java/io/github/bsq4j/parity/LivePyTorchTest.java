@@ -58,24 +58,25 @@ class LivePyTorchTest {
   @ParameterizedTest
   @MethodSource("io.github.bsq4j.parity.Paths#allAndStrided")
   void randomCasesEqualTheDenseModule(QuantizerPath path) throws Exception {
-    compare(path, cases("finite", CASES));
+    compare(path, cases("reference", CASES));
   }
 
   @ParameterizedTest
   @MethodSource("io.github.bsq4j.parity.Paths#allAndStrided")
   void nonFiniteRowsPropagateAsInTheDenseModule(QuantizerPath path) throws Exception {
-    compare(path, cases("non-finite", NON_FINITE_CASES, "--non-finite"));
+    compare(path, cases("non-finite", NON_FINITE_CASES));
   }
 
   /** The same cases for all paths; some of each type. */
-  private SortedMap<Path, GoldenCase> cases(String name, int count, String... options)
-      throws Exception {
-    Path out = folder.resolve(name);
+  private SortedMap<Path, GoldenCase> cases(String kind, int count) throws Exception {
+    Path out = folder.resolve(kind);
     if (!Files.exists(out)) {
-      Stream<String> arguments =
-          Stream.of("--seed", "" + SEED, "--count", "" + count, "--out", out.toString());
       python.run(
-          "make_cases.py", Stream.concat(arguments, Stream.of(options)).toArray(String[]::new));
+          "make_cases.py",
+          "--seed=" + SEED,
+          "--count=" + count,
+          "--kind=" + kind,
+          "--out=" + out);
     }
     SortedMap<Path, GoldenCase> cases = new TreeMap<>();
     try (Stream<Path> files = Files.list(out)) {
