@@ -4,6 +4,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "codes.h"
 #include "cpu/dispatch.h"
 #include "error.h"
 #include "operators/codes.h"

@@ -179,11 +179,12 @@ Result decode(const Options& options, const Tensor& indices, int64_t items, int6
         equal(right_shift(values, integer(options.group_size, device)), integer(0, device)));
   };
   const Tensor refused_rows = to(any(beyond(indices), 1), DType::kUInt8);
-  return {quantized.tensor(), std::make_shared<const Finding>(
-                                  evidence(index_rows, refused_rows, beyond),
-                                  [options](const Finding::Refused& refused) {
-                                    refuse_index(refused.row, refused.integer, options.code_dim);
-                                  })};
+  return {quantized.tensor(),
+          std::make_shared<const Finding>(evidence(index_rows, refused_rows, beyond),
+                                          [options](const Finding::Refused& refused) {
+                                            refuse_index(options, refused.row, refused.column,
+                                                         refused.integer);
+                                          })};
 }
 
 Tensor bits_to_codes(const Tensor& bits) {
