@@ -55,28 +55,29 @@ class Functions {
         {"encode",
          {x, indices},
          [this](int64_t rows, const std::vector<Argument>& a) {
-           return bsq_host_encode(&options_, kDtype<T>, rows, a[0].data, a[0].bytes,
+           return bsq_host_encode(&options_, kDtype<T>, rows, 1, a[0].data, a[0].bytes,
                                   static_cast<int64_t*>(out(a[1])), a[1].bytes);
          }},
         {"decode",
          {indices_in, quantized},
          [this](int64_t rows, const std::vector<Argument>& a) {
-           return bsq_host_decode(&options_, kDtype<T>, rows,
+           return bsq_host_decode(&options_, kDtype<T>, rows, 1,
                                   static_cast<const int64_t*>(a[0].data), a[0].bytes, out(a[1]),
                                   a[1].bytes);
          }},
         {"forward",
          {x, optional(quantized), optional(indices)},
          [this](int64_t rows, const std::vector<Argument>& a) {
-           return bsq_host_forward(&options_, kDtype<T>, rows, a[0].data, a[0].bytes, out(a[1]),
-                                   a[1].bytes, static_cast<int64_t*>(out(a[2])), a[2].bytes,
-                                   &losses_);
+           return bsq_host_forward(&options_, kDtype<T>, rows, 1, a[0].data, a[0].bytes, nullptr, 0,
+                                   out(a[1]), a[1].bytes, static_cast<int64_t*>(out(a[2])),
+                                   a[2].bytes, &losses_);
          }},
         {"backward",
          {x, optional(input("grad_quantized", g_)), output("grad_x", q_)},
          [this](int64_t rows, const std::vector<Argument>& a) {
-           return bsq_host_backward(&options_, kDtype<T>, rows, a[0].data, a[0].bytes, a[1].data,
-                                    a[1].bytes, 1.0, out(a[2]), a[2].bytes);
+           return bsq_host_backward(&options_, kDtype<T>, rows, 1, a[0].data, a[0].bytes, nullptr,
+                                    0, nullptr, 0, a[1].data, a[1].bytes, 1.0, out(a[2]),
+                                    a[2].bytes);
          }},
         {"bits_to_codes",
          {input("bits", bits_), output("codes", codes_)},
@@ -87,7 +88,7 @@ class Functions {
         {"codes_to_indices",
          {codes_in, indices},
          [this](int64_t rows, const std::vector<Argument>& a) {
-           return bsq_host_codes_to_indices(&options_, kDtype<T>, rows, a[0].data, a[0].bytes,
+           return bsq_host_codes_to_indices(&options_, kDtype<T>, rows, 1, a[0].data, a[0].bytes,
                                             static_cast<int64_t*>(out(a[1])), a[1].bytes);
          }},
     };
@@ -240,7 +241,7 @@ TEST(sizes_beyond_int64) {
   const bsq_options options = options_for(1);
   const float x = 0;
   int64_t index = 0;
-  CHECK_REFUSED(bsq_host_encode(&options, BSQ_FLOAT32, int64_t{1} << 62U, &x, 4, &index, 8),
+  CHECK_REFUSED(bsq_host_encode(&options, BSQ_FLOAT32, int64_t{1} << 62U, 1, &x, 4, &index, 8),
                 BSQ_INVALID_ARGUMENT, "x: 4611686018427387904 rows of 1 elements of 4 bytes");
 }
 
@@ -250,8 +251,8 @@ TEST(end_of_the_address_space) {
   const float* x = nullptr;
   std::memcpy(&x, &address, sizeof(x));
   int64_t index = 0;
-  CHECK_REFUSED(bsq_host_encode(&options, BSQ_FLOAT32, 5, x, 20, &index, 40), BSQ_INVALID_ARGUMENT,
-                "does not fit into the address space");
+  CHECK_REFUSED(bsq_host_encode(&options, BSQ_FLOAT32, 5, 1, x, 20, &index, 40),
+                BSQ_INVALID_ARGUMENT, "does not fit into the address space");
 }
 
 // Every output against every other argument, by one element from either side.
@@ -288,7 +289,7 @@ TEST(adjacent_buffers) {
   alignas(8) std::array<float, 8> memory{1, 2, -1, 4};
   // languages
   auto* const indices = reinterpret_cast<int64_t*>(&memory[4]);
-  CHECK_OK(bsq_host_encode(&options, BSQ_FLOAT32, 2, memory.data(), 32, indices, 16));
+  CHECK_OK(bsq_host_encode(&options, BSQ_FLOAT32, 2, 1, memory.data(), 32, indices, 16));
   int64_t second = -1;
   std::memcpy(&second, &memory[6], sizeof(second));
   CHECK_EQ(second, 1);
@@ -308,21 +309,21 @@ TEST(losses_overlap) {
   std::array<double, 4> quantized{};
   int64_t index = 0;
   for (const size_t at : {1, 4, 7}) {
-    CHECK_REFUSED(bsq_host_forward(&options, BSQ_FLOAT64, 1, &memory.at(at), 32, quantized.data(),
-                                   32, &index, 8, losses),
+    CHECK_REFUSED(bsq_host_forward(&options, BSQ_FLOAT64, 1, 1, &memory.at(at), 32, nullptr, 0,
+                                   quantized.data(), 32, &index, 8, losses),
                   BSQ_INVALID_ARGUMENT, "losses overlaps x");
-    CHECK_REFUSED(bsq_host_forward(&options, BSQ_FLOAT64, 1, x.data(), 32, &memory.at(at), 32,
-                                   &index, 8, losses),
+    CHECK_REFUSED(bsq_host_forward(&options, BSQ_FLOAT64, 1, 1, x.data(), 32, nullptr, 0,
+                                   &memory.at(at), 32, &index, 8, losses),
                   BSQ_INVALID_ARGUMENT, "losses overlaps quantized");
   }
   for (const size_t at : {4, 5, 7}) {
     auto* const indices = reinterpret_cast<int64_t*>(&memory.at(at));
-    CHECK_REFUSED(bsq_host_forward(&options, BSQ_FLOAT64, 1, x.data(), 32, quantized.data(), 32,
-                                   indices, 8, losses),
+    CHECK_REFUSED(bsq_host_forward(&options, BSQ_FLOAT64, 1, 1, x.data(), 32, nullptr, 0,
+                                   quantized.data(), 32, indices, 8, losses),
                   BSQ_INVALID_ARGUMENT, "losses overlaps indices");
   }
-  CHECK_OK(bsq_host_forward(&options, BSQ_FLOAT64, 1, memory.data(), 32, &memory[8], 32, &index, 8,
-                            losses));
+  CHECK_OK(bsq_host_forward(&options, BSQ_FLOAT64, 1, 1, memory.data(), 32, nullptr, 0, &memory[8],
+                            32, &index, 8, losses));
   CHECK_EQ(losses->struct_size, sizeof(bsq_losses));
 }
 
@@ -340,7 +341,7 @@ void check_optional_outputs() {
     std::vector<T> quantized(with_quantized ? x.size() : 0);
     std::vector<int64_t> indices(with_indices ? kRows : 0);
     bsq_losses losses = empty_losses();
-    CHECK_OK(bsq_host_forward(&options, kDtype<T>, kRows, x.data(), bytes(x),
+    CHECK_OK(bsq_host_forward(&options, kDtype<T>, kRows, 1, x.data(), bytes(x), nullptr, 0,
                               with_quantized ? quantized.data() : nullptr, bytes(quantized),
                               with_indices ? indices.data() : nullptr, bytes(indices),
                               with_losses ? &losses : nullptr));
@@ -358,11 +359,13 @@ TEST(optional_outputs) {
 TEST(no_rows_have_zero_losses) {
   const bsq_options options = options_for(24);
   bsq_losses losses = empty_losses();
-  CHECK_OK(bsq_host_forward(&options, BSQ_FLOAT32, 0, nullptr, 0, nullptr, 0, nullptr, 0, &losses));
+  CHECK_OK(bsq_host_forward(&options, BSQ_FLOAT32, 0, 1, nullptr, 0, nullptr, 0, nullptr, 0,
+                            nullptr, 0, &losses));
   CHECK_EQ(losses.aux_loss, 0);
   CHECK_EQ(losses.per_sample_entropy, 0);
   CHECK_EQ(losses.codebook_entropy, 0);
-  CHECK_OK(bsq_host_backward(&options, BSQ_FLOAT32, 0, nullptr, 0, nullptr, 0, 1.0, nullptr, 0));
+  CHECK_OK(bsq_host_backward(&options, BSQ_FLOAT32, 0, 1, nullptr, 0, nullptr, 0, nullptr, 0,
+                             nullptr, 0, 1.0, nullptr, 0));
 }
 
 // Only what the shapes need is written, and inputs never.
@@ -374,11 +377,12 @@ TEST(nothing_else_is_written) {
   std::vector<double> gradient(x.size() + 2, -5);
   std::vector<int64_t> indices(kRows + 2, -5);
   bsq_losses losses = empty_losses();
-  CHECK_OK(bsq_host_forward(&options, BSQ_FLOAT64, kRows, x_copy.data(), bytes(x_copy),
-                            quantized.data(), bytes(quantized), indices.data(), bytes(indices),
+  CHECK_OK(bsq_host_forward(&options, BSQ_FLOAT64, kRows, 1, x_copy.data(), bytes(x_copy), nullptr,
+                            0, quantized.data(), bytes(quantized), indices.data(), bytes(indices),
                             &losses));
-  CHECK_OK(bsq_host_backward(&options, BSQ_FLOAT64, kRows, x_copy.data(), bytes(x_copy),
-                             x_copy.data(), bytes(x_copy), 1.0, gradient.data(), bytes(gradient)));
+  CHECK_OK(bsq_host_backward(&options, BSQ_FLOAT64, kRows, 1, x_copy.data(), bytes(x_copy), nullptr,
+                             0, nullptr, 0, x_copy.data(), bytes(x_copy), 1.0, gradient.data(),
+                             bytes(gradient)));
   CHECK(x_copy == x);
   for (size_t extra = 0; extra < 2; ++extra) {
     CHECK_EQ(quantized[x.size() + extra], -5);

@@ -66,7 +66,7 @@ Outcome encode(const bsq_options& options, const std::vector<T>& x, std::vector<
   const int64_t rows = row_count(options, x);
   indices.assign(static_cast<size_t>(rows), -1);
   if (path() == Path::kHost) {
-    return Outcome(bsq_host_encode(&options, kDtype<T>, rows, x.data(), bytes(x), indices.data(),
+    return Outcome(bsq_host_encode(&options, kDtype<T>, rows, 1, x.data(), bytes(x), indices.data(),
                                    bytes(indices)));
   }
   const bsq_options opts = on_path(options);
@@ -80,7 +80,7 @@ Outcome decode(const bsq_options& options, const std::vector<int64_t>& indices,
   const auto rows = static_cast<int64_t>(indices.size());
   quantized.assign(indices.size() * static_cast<size_t>(options.code_dim), T{-77});
   if (path() == Path::kHost) {
-    return Outcome(bsq_host_decode(&options, kDtype<T>, rows, indices.data(), bytes(indices),
+    return Outcome(bsq_host_decode(&options, kDtype<T>, rows, 1, indices.data(), bytes(indices),
                                    quantized.data(), bytes(quantized)));
   }
   const bsq_options opts = on_path(options);
@@ -96,8 +96,8 @@ Outcome codes_to_indices(const bsq_options& options, const std::vector<T>& codes
   const int64_t rows = row_count(options, codes);
   indices.assign(static_cast<size_t>(rows), -1);
   if (path() == Path::kHost) {
-    return Outcome(bsq_host_codes_to_indices(&options, kDtype<T>, rows, codes.data(), bytes(codes),
-                                             indices.data(), bytes(indices)));
+    return Outcome(bsq_host_codes_to_indices(&options, kDtype<T>, rows, 1, codes.data(),
+                                             bytes(codes), indices.data(), bytes(indices)));
   }
   const bsq_options opts = on_path(options);
   return outcome_of([&] {
@@ -129,7 +129,8 @@ struct Forward {
 template <class T>
 Quantization quantize(const bsq_options& options, const std::vector<T>& x) {
   const bsq_options opts = on_path(options);
-  return make<bsq_quantization>(bsq_tensor_forward, &opts, rows_of(options, x).get());
+  return make<bsq_quantization>(bsq_tensor_forward, &opts, rows_of(options, x).get(),
+                                static_cast<const bsq_tensor*>(nullptr));
 }
 
 template <class T>
@@ -139,7 +140,7 @@ Outcome forward(const bsq_options& options, const std::vector<T>& x, Forward<T>&
   out.indices.assign(static_cast<size_t>(rows), -1);
   out.losses = empty_losses();
   if (path() == Path::kHost) {
-    return Outcome(bsq_host_forward(&options, kDtype<T>, rows, x.data(), bytes(x),
+    return Outcome(bsq_host_forward(&options, kDtype<T>, rows, 1, x.data(), bytes(x), nullptr, 0,
                                     out.quantized.data(), bytes(out.quantized), out.indices.data(),
                                     bytes(out.indices), &out.losses));
   }
@@ -156,8 +157,8 @@ template <class T>
 Outcome losses(const bsq_options& options, const std::vector<T>& x, bsq_losses& out) {
   out = empty_losses();
   if (path() == Path::kHost) {
-    return Outcome(bsq_host_forward(&options, kDtype<T>, row_count(options, x), x.data(), bytes(x),
-                                    nullptr, 0, nullptr, 0, &out));
+    return Outcome(bsq_host_forward(&options, kDtype<T>, row_count(options, x), 1, x.data(),
+                                    bytes(x), nullptr, 0, nullptr, 0, nullptr, 0, &out));
   }
   return outcome_of([&] { out = losses_of(quantize(options, x)); });
 }
@@ -169,15 +170,15 @@ Outcome backward(const bsq_options& options, const std::vector<T>& x,
                  std::vector<T>& grad_x) {
   grad_x.assign(x.size(), T{-77});
   if (path() == Path::kHost) {
-    return Outcome(bsq_host_backward(&options, kDtype<T>, row_count(options, x), x.data(), bytes(x),
-                                     grad_quantized.empty() ? nullptr : grad_quantized.data(),
-                                     bytes(grad_quantized), grad_aux_loss, grad_x.data(),
-                                     bytes(grad_x)));
+    return Outcome(bsq_host_backward(
+        &options, kDtype<T>, row_count(options, x), 1, x.data(), bytes(x), nullptr, 0, nullptr, 0,
+        grad_quantized.empty() ? nullptr : grad_quantized.data(), bytes(grad_quantized),
+        grad_aux_loss, grad_x.data(), bytes(grad_x)));
   }
   return outcome_of([&] {
     const Tensor gradient = grad_quantized.empty() ? Tensor() : rows_of(options, grad_quantized);
-    grad_x = read<T>(
-        make(bsq_quantization_backward, quantize(options, x).get(), gradient.get(), grad_aux_loss));
+    grad_x = read<T>(make(bsq_quantization_backward, quantize(options, x).get(),
+                          static_cast<const bsq_tensor*>(nullptr), gradient.get(), grad_aux_loss));
   });
 }
 

@@ -43,9 +43,9 @@ void check_round_trip(int64_t dim, const std::vector<int64_t>& indices) {
   CHECK(back == indices);
   // Without losses, which only the host functions can leave out.
   std::vector<T> quantized(codes.size());
-  CHECK_OK(bsq_host_forward(&options, kDtype<T>, static_cast<int64_t>(indices.size()), codes.data(),
-                            bytes(codes), quantized.data(), bytes(quantized), back.data(),
-                            bytes(back), nullptr));
+  CHECK_OK(bsq_host_forward(&options, kDtype<T>, static_cast<int64_t>(indices.size()), 1,
+                            codes.data(), bytes(codes), nullptr, 0, quantized.data(),
+                            bytes(quantized), back.data(), bytes(back), nullptr));
   CHECK(back == indices);
   CHECK(quantized[0] == (bit_of(indices[0], dim, 0) ? corner : -corner));
 }
@@ -66,9 +66,9 @@ void check_numbers_of_rows(int64_t dim) {
     constexpr int64_t kGuard = -7;
     std::vector<int64_t> indices(static_cast<size_t>(rows) + kGuards, kGuard);
     std::vector<T> quantized(x.size() + kGuards, kGuard);
-    CHECK_OK(bsq_host_encode(&options, kDtype<T>, rows, x.data(), bytes(x), indices.data(),
+    CHECK_OK(bsq_host_encode(&options, kDtype<T>, rows, 1, x.data(), bytes(x), indices.data(),
                              rows * static_cast<int64_t>(sizeof(int64_t))));
-    CHECK_OK(bsq_host_decode(&options, kDtype<T>, rows, indices.data(), bytes(indices),
+    CHECK_OK(bsq_host_decode(&options, kDtype<T>, rows, 1, indices.data(), bytes(indices),
                              quantized.data(), bytes(x)));
     int64_t wrong = 0;
     for (size_t i = 0; i < x.size(); ++i) {
@@ -146,7 +146,7 @@ TEST(many_rows_at_any_address) {
   std::vector<int64_t> indices(kRows + 9);
   for (size_t offset = 0; offset < 8; ++offset) {
     std::fill(indices.begin(), indices.end(), -1);
-    CHECK_OK(bsq_host_encode(&options, BSQ_FLOAT32, kRows, x.data(), bytes(x),
+    CHECK_OK(bsq_host_encode(&options, BSQ_FLOAT32, kRows, 1, x.data(), bytes(x),
                              indices.data() + offset, kRows * 8));
     int64_t wrong = 0;
     for (size_t row = 0; row < kRows; ++row) {

@@ -30,13 +30,7 @@ static void check_ok(bsq_status* status, int line) {
 
 static bsq_options defaults(void) {
   bsq_options options;
-  memset(&options, 0, sizeof(options));
-  options.struct_size = sizeof(options);
-  options.code_dim = 2;
-  options.entropy_loss_weight = 0.1;
-  options.diversity_gamma = 1.0;
-  options.inverse_temperature = 100.0;
-  options.non_finite = BSQ_NON_FINITE_REFUSE;
+  CHECK_OK(bsq_options_init(&options, sizeof(options), 2));
   return options;
 }
 
@@ -69,29 +63,29 @@ static void test_host_functions(void) {
   memset(&losses, 0, sizeof(losses));
   losses.struct_size = sizeof(losses);
 
-  CHECK_OK(bsq_host_encode(&options, BSQ_FLOAT32, 3, x, sizeof(x), indices, sizeof(indices)));
+  CHECK_OK(bsq_host_encode(&options, BSQ_FLOAT32, 3, 1, x, sizeof(x), indices, sizeof(indices)));
   CHECK_EQ(indices[0], 2);
   CHECK_EQ(indices[1], 1);
   CHECK_EQ(indices[2], 3);
-  CHECK_OK(bsq_host_decode(&options, BSQ_FLOAT32, 3, indices, sizeof(indices), quantized,
+  CHECK_OK(bsq_host_decode(&options, BSQ_FLOAT32, 3, 1, indices, sizeof(indices), quantized,
                            sizeof(quantized)));
   CHECK_EQ(quantized[0] > 0.707F && quantized[0] < 0.708F, 1);
   CHECK_EQ(quantized[1], -quantized[0]);
   memset(quantized, 0, sizeof(quantized));
   memset(indices, 0, sizeof(indices));
-  CHECK_OK(bsq_host_forward(&options, BSQ_FLOAT32, 3, x, sizeof(x), quantized, sizeof(quantized),
-                            indices, sizeof(indices), &losses));
+  CHECK_OK(bsq_host_forward(&options, BSQ_FLOAT32, 3, 1, x, sizeof(x), NULL, 0, quantized,
+                            sizeof(quantized), indices, sizeof(indices), &losses));
   CHECK_EQ(indices[1], 1);
   CHECK_EQ(quantized[2], -quantized[3]);
   CHECK_EQ(losses.codebook_entropy > 1.0 && losses.codebook_entropy < 1.3863, 1);
-  CHECK_OK(bsq_host_backward(&options, BSQ_FLOAT32, 3, x, sizeof(x), x, sizeof(x), 0.0, gradient,
-                             sizeof(gradient)));
+  CHECK_OK(bsq_host_backward(&options, BSQ_FLOAT32, 3, 1, x, sizeof(x), NULL, 0, NULL, 0, x,
+                             sizeof(x), 0.0, gradient, sizeof(gradient)));
   CHECK_EQ(gradient[0] < 1e-6F && gradient[0] > -1e-6F, 1); /* x has no part across x */
   CHECK_OK(bsq_host_bits_to_codes(BSQ_FLOAT32, 4, bits, sizeof(bits), codes, sizeof(codes)));
   CHECK_EQ(codes[0], -1.0F);
   CHECK_EQ(codes[1], 1.0F);
   memset(indices, 0, sizeof(indices));
-  CHECK_OK(bsq_host_codes_to_indices(&options, BSQ_FLOAT32, 2, codes, sizeof(codes), indices,
+  CHECK_OK(bsq_host_codes_to_indices(&options, BSQ_FLOAT32, 2, 1, codes, sizeof(codes), indices,
                                      sizeof(indices)));
   CHECK_EQ(indices[0], 1);
   CHECK_EQ(indices[1], 2);
@@ -175,12 +169,12 @@ static void test_quantizer_on_tensors(void) {
   bsq_tensor_free(quantized);
   bsq_tensor_free(indices);
 
-  CHECK_OK(bsq_tensor_forward(&options, x, &quantization));
+  CHECK_OK(bsq_tensor_forward(&options, x, NULL, &quantization));
   CHECK_OK(bsq_quantization_losses(quantization, &losses));
   CHECK_EQ(losses.codebook_entropy > 1.0 && losses.codebook_entropy < 1.3863, 1);
   CHECK_OK(bsq_quantization_quantized(quantization, &quantized));
   CHECK_OK(bsq_quantization_indices(quantization, &indices));
-  CHECK_OK(bsq_quantization_backward(quantization, x, 0.0, &gradient));
+  CHECK_OK(bsq_quantization_backward(quantization, NULL, x, 0.0, &gradient));
   bsq_quantization_free(quantization);
   bsq_quantization_free(NULL);
   CHECK_OK(bsq_tensor_read(quantized, BSQ_FLOAT32, read_values, sizeof(read_values)));
@@ -211,7 +205,7 @@ static void test_status(void) {
   bsq_options options = defaults();
   bsq_status* status = NULL;
   options.code_dim = 64;
-  status = bsq_host_encode(&options, BSQ_FLOAT32, 0, NULL, 0, NULL, 0);
+  status = bsq_host_encode(&options, BSQ_FLOAT32, 0, 1, NULL, 0, NULL, 0);
   CHECK_EQ(bsq_debug_live_handles(), 1);
   CHECK_EQ(bsq_status_code(status), BSQ_INVALID_ARGUMENT);
   CHECK_EQ(strcmp(bsq_status_message(status), "code_dim is 64, expected 1 to 63"), 0);

@@ -129,11 +129,12 @@ int run_a_million_rows() {
     const int64_t row_bytes = rows * options.code_dim * static_cast<int64_t>(sizeof(float));
     const int64_t index_bytes = rows * static_cast<int64_t>(sizeof(int64_t));
     bsq_losses losses = empty_losses();
-    const Outcome forward(bsq_host_forward(&options, BSQ_FLOAT32, rows, x.data(), row_bytes,
-                                           quantized.data(), row_bytes, indices.data(), index_bytes,
-                                           &losses));
-    const Outcome backward(bsq_host_backward(&options, BSQ_FLOAT32, rows, x.data(), row_bytes,
-                                             nullptr, 0, 1.0, grad_x.data(), row_bytes));
+    const Outcome forward(bsq_host_forward(&options, BSQ_FLOAT32, rows, 1, x.data(), row_bytes,
+                                           nullptr, 0, quantized.data(), row_bytes, indices.data(),
+                                           index_bytes, &losses));
+    const Outcome backward(bsq_host_backward(&options, BSQ_FLOAT32, rows, 1, x.data(), row_bytes,
+                                             nullptr, 0, nullptr, 0, nullptr, 0, 1.0, grad_x.data(),
+                                             row_bytes));
     std::printf("%s%s", forward.message.c_str(), backward.message.c_str());
     return forward.code == BSQ_OK && backward.code == BSQ_OK;
   };
@@ -171,8 +172,9 @@ TEST(claimed_sizes_are_not_allocated) {
   const float x = 1;
   int64_t index = 0;
   const int64_t rows = (int64_t{1} << 61U) - 1;
-  CHECK_REFUSED(bsq_host_encode(&options, BSQ_FLOAT32, rows, &x, sizeof(x), &index, sizeof(index)),
-                BSQ_INVALID_ARGUMENT, "x has 4 bytes, expected at least 9223372036854775804");
+  CHECK_REFUSED(
+      bsq_host_encode(&options, BSQ_FLOAT32, rows, 1, &x, sizeof(x), &index, sizeof(index)),
+      BSQ_INVALID_ARGUMENT, "x has 4 bytes, expected at least 9223372036854775804");
 }
 
 }  // namespace bsq::test

@@ -18,7 +18,7 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 // A call that depends on nothing but the options.
 Outcome use(const bsq_options* options) {
-  return Outcome(bsq_host_encode(options, BSQ_FLOAT32, 0, nullptr, 0, nullptr, 0));
+  return Outcome(bsq_host_encode(options, BSQ_FLOAT32, 0, 1, nullptr, 0, nullptr, 0));
 }
 
 Outcome use(const bsq_options& options) { return use(&options); }
@@ -38,20 +38,21 @@ struct LongerLosses {
 
 TEST(options_null) {
   CHECK_REFUSED(use(nullptr), BSQ_INVALID_ARGUMENT, "bsq_options is NULL");
-  CHECK_REFUSED(bsq_host_decode(nullptr, BSQ_FLOAT32, 0, nullptr, 0, nullptr, 0),
+  CHECK_REFUSED(bsq_host_decode(nullptr, BSQ_FLOAT32, 0, 1, nullptr, 0, nullptr, 0),
                 BSQ_INVALID_ARGUMENT, "bsq_options is NULL");
-  CHECK_REFUSED(
-      bsq_host_forward(nullptr, BSQ_FLOAT32, 0, nullptr, 0, nullptr, 0, nullptr, 0, nullptr),
-      BSQ_INVALID_ARGUMENT, "bsq_options is NULL");
-  CHECK_REFUSED(bsq_host_backward(nullptr, BSQ_FLOAT32, 0, nullptr, 0, nullptr, 0, 0, nullptr, 0),
+  CHECK_REFUSED(bsq_host_forward(nullptr, BSQ_FLOAT32, 0, 1, nullptr, 0, nullptr, 0, nullptr, 0,
+                                 nullptr, 0, nullptr),
                 BSQ_INVALID_ARGUMENT, "bsq_options is NULL");
-  CHECK_REFUSED(bsq_host_codes_to_indices(nullptr, BSQ_FLOAT32, 0, nullptr, 0, nullptr, 0),
+  CHECK_REFUSED(bsq_host_backward(nullptr, BSQ_FLOAT32, 0, 1, nullptr, 0, nullptr, 0, nullptr, 0,
+                                  nullptr, 0, 0, nullptr, 0),
+                BSQ_INVALID_ARGUMENT, "bsq_options is NULL");
+  CHECK_REFUSED(bsq_host_codes_to_indices(nullptr, BSQ_FLOAT32, 0, 1, nullptr, 0, nullptr, 0),
                 BSQ_INVALID_ARGUMENT, "bsq_options is NULL");
 }
 
 TEST(options_struct_size) {
-  CHECK_OK(
-      bsq_host_encode(std::array{options_for(3)}.data(), BSQ_FLOAT32, 0, nullptr, 0, nullptr, 0));
+  CHECK_OK(bsq_host_encode(std::array{options_for(3)}.data(), BSQ_FLOAT32, 0, 1, nullptr, 0,
+                           nullptr, 0));
   for (const uint64_t size :
        {uint64_t{0}, uint64_t{1}, uint64_t{sizeof(bsq_options) - 1}, uint64_t{4097},
         uint64_t{1} << 40U, std::numeric_limits<uint64_t>::max()}) {
@@ -158,14 +159,18 @@ TEST(dtype) {
   const bsq_options options = options_for(3);
   for (const int32_t bad : {0, BSQ_FLOAT16, BSQ_UINT8, -1, std::numeric_limits<int32_t>::max()}) {
     const std::string part = "dtype is " + std::to_string(bad);
-    CHECK_REFUSED(bsq_host_encode(&options, bad, 0, nullptr, 0, nullptr, 0), BSQ_UNSUPPORTED, part);
-    CHECK_REFUSED(bsq_host_decode(&options, bad, 0, nullptr, 0, nullptr, 0), BSQ_UNSUPPORTED, part);
-    CHECK_REFUSED(bsq_host_forward(&options, bad, 0, nullptr, 0, nullptr, 0, nullptr, 0, nullptr),
+    CHECK_REFUSED(bsq_host_encode(&options, bad, 0, 1, nullptr, 0, nullptr, 0), BSQ_UNSUPPORTED,
+                  part);
+    CHECK_REFUSED(bsq_host_decode(&options, bad, 0, 1, nullptr, 0, nullptr, 0), BSQ_UNSUPPORTED,
+                  part);
+    CHECK_REFUSED(bsq_host_forward(&options, bad, 0, 1, nullptr, 0, nullptr, 0, nullptr, 0, nullptr,
+                                   0, nullptr),
                   BSQ_UNSUPPORTED, part);
-    CHECK_REFUSED(bsq_host_backward(&options, bad, 0, nullptr, 0, nullptr, 0, 0, nullptr, 0),
+    CHECK_REFUSED(bsq_host_backward(&options, bad, 0, 1, nullptr, 0, nullptr, 0, nullptr, 0,
+                                    nullptr, 0, 0, nullptr, 0),
                   BSQ_UNSUPPORTED, part);
     CHECK_REFUSED(bsq_host_bits_to_codes(bad, 0, nullptr, 0, nullptr, 0), BSQ_UNSUPPORTED, part);
-    CHECK_REFUSED(bsq_host_codes_to_indices(&options, bad, 0, nullptr, 0, nullptr, 0),
+    CHECK_REFUSED(bsq_host_codes_to_indices(&options, bad, 0, 1, nullptr, 0, nullptr, 0),
                   BSQ_UNSUPPORTED, part);
   }
 }
@@ -176,18 +181,18 @@ TEST(losses_need_a_code_dim_of_24_at_most) {
     const std::vector<float> x = Random(1).normals<float>(2 * dim);
     const std::string part = "code_dim is " + std::to_string(dim);
     bsq_losses result = empty_losses();
-    CHECK_REFUSED(bsq_host_forward(&options, BSQ_FLOAT32, 2, x.data(), bytes(x), nullptr, 0,
+    CHECK_REFUSED(bsq_host_forward(&options, BSQ_FLOAT32, 2, 1, x.data(), bytes(x), nullptr, 0,
+                                   nullptr, 0, nullptr, 0, &result),
+                  BSQ_UNSUPPORTED, part);
+    CHECK_REFUSED(bsq_host_forward(&options, BSQ_FLOAT32, 0, 1, nullptr, 0, nullptr, 0, nullptr, 0,
                                    nullptr, 0, &result),
                   BSQ_UNSUPPORTED, part);
-    CHECK_REFUSED(
-        bsq_host_forward(&options, BSQ_FLOAT32, 0, nullptr, 0, nullptr, 0, nullptr, 0, &result),
-        BSQ_UNSUPPORTED, part);
     std::vector<float> grad_x(x.size());
-    CHECK_REFUSED(bsq_host_backward(&options, BSQ_FLOAT32, 2, x.data(), bytes(x), nullptr, 0,
-                                    1e-300, grad_x.data(), bytes(grad_x)),
+    CHECK_REFUSED(bsq_host_backward(&options, BSQ_FLOAT32, 2, 1, x.data(), bytes(x), nullptr, 0,
+                                    nullptr, 0, nullptr, 0, 1e-300, grad_x.data(), bytes(grad_x)),
                   BSQ_UNSUPPORTED, part);
-    CHECK_OK(bsq_host_forward(&options, BSQ_FLOAT32, 2, x.data(), bytes(x), grad_x.data(),
-                              bytes(grad_x), nullptr, 0, nullptr));
+    CHECK_OK(bsq_host_forward(&options, BSQ_FLOAT32, 2, 1, x.data(), bytes(x), nullptr, 0,
+                              grad_x.data(), bytes(grad_x), nullptr, 0, nullptr));
   }
 }
 
@@ -198,8 +203,8 @@ TEST(losses_struct_size) {
                               std::numeric_limits<uint64_t>::max()}) {
     bsq_losses result = empty_losses();
     result.struct_size = size;
-    CHECK_REFUSED(bsq_host_forward(&options, BSQ_FLOAT32, 1, x.data(), bytes(x), nullptr, 0,
-                                   nullptr, 0, &result),
+    CHECK_REFUSED(bsq_host_forward(&options, BSQ_FLOAT32, 1, 1, x.data(), bytes(x), nullptr, 0,
+                                   nullptr, 0, nullptr, 0, &result),
                   BSQ_INVALID_ARGUMENT, "bsq_losses.struct_size is " + std::to_string(size));
     CHECK_EQ(result.aux_loss, -12345);
   }
@@ -212,8 +217,8 @@ TEST(losses_longer_than_known) {
   CHECK_OK(losses(options, x, expected));
   LongerLosses longer{empty_losses(), {1, 2, 3}};
   longer.known.struct_size = sizeof(bsq_losses) + 16;
-  CHECK_OK(bsq_host_forward(&options, BSQ_FLOAT32, 2, x.data(), bytes(x), nullptr, 0, nullptr, 0,
-                            &longer.known));
+  CHECK_OK(bsq_host_forward(&options, BSQ_FLOAT32, 2, 1, x.data(), bytes(x), nullptr, 0, nullptr, 0,
+                            nullptr, 0, &longer.known));
   CHECK_EQ(longer.known.struct_size, sizeof(bsq_losses) + 16);
   CHECK_EQ(longer.known.aux_loss, expected.aux_loss);
   CHECK_EQ(longer.known.per_sample_entropy, expected.per_sample_entropy);

@@ -39,13 +39,11 @@ inline void check_fails(const Outcome& outcome, int32_t code, const std::string&
 }
 
 // The reference's defaults.
+// The defaults. Of a dim that bsq_options_init refuses, too, to be refused elsewhere.
 inline bsq_options options_for(int64_t dim) {
   bsq_options options{};
-  options.struct_size = sizeof(bsq_options);
+  bsq_status_free(bsq_options_init(&options, sizeof(options), 1));
   options.code_dim = dim;
-  options.entropy_loss_weight = 0.1;
-  options.diversity_gamma = 1.0;
-  options.inverse_temperature = 100.0;
   return options;
 }
 

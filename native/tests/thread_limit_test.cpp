@@ -46,7 +46,7 @@ TEST(threads_that_cannot_be_had) {
   const std::vector<float> x = Random(1).normals<float>(kRows * 8);
   std::vector<int64_t> indices(kRows);
   const auto encode_all = [&] {
-    return bsq_host_encode(&options, BSQ_FLOAT32, kRows, x.data(), bytes(x), indices.data(),
+    return bsq_host_encode(&options, BSQ_FLOAT32, kRows, 1, x.data(), bytes(x), indices.data(),
                            bytes(indices));
   };
   // On a thread of its own, since LibTorch starts threads for each that calls.
