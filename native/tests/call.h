@@ -129,8 +129,7 @@ struct Forward {
 template <class T>
 Quantization quantize(const bsq_options& options, const std::vector<T>& x) {
   const bsq_options opts = on_path(options);
-  return make<bsq_quantization>(bsq_tensor_forward, &opts, rows_of(options, x).get(),
-                                static_cast<const bsq_tensor*>(nullptr));
+  return make<bsq_quantization>(bsq_tensor_forward, &opts, rows_of(options, x).get(), kNoTensor);
 }
 
 template <class T>
@@ -177,8 +176,8 @@ Outcome backward(const bsq_options& options, const std::vector<T>& x,
   }
   return outcome_of([&] {
     const Tensor gradient = grad_quantized.empty() ? Tensor() : rows_of(options, grad_quantized);
-    grad_x = read<T>(make(bsq_quantization_backward, quantize(options, x).get(),
-                          static_cast<const bsq_tensor*>(nullptr), gradient.get(), grad_aux_loss));
+    grad_x = read<T>(make(bsq_quantization_backward, quantize(options, x).get(), kNoTensor,
+                          gradient.get(), grad_aux_loss));
   });
 }
 

@@ -181,7 +181,8 @@ TEST(kernels_refuse_at_once) {
     };
     // What they find themselves, ...
     refused(try_make(bsq_tensor_encode, &kernels, bad_rows().get()), kBadRows);
-    refused(try_make<bsq_quantization>(bsq_tensor_forward, &kernels, bad_rows().get()), kBadRows);
+    refused(try_make<bsq_quantization>(bsq_tensor_forward, &kernels, bad_rows().get(), kNoTensor),
+            kBadRows);
     refused(try_make(bsq_tensor_decode, &kernels, bad_indices().get(), BSQ_FLOAT32), kBadIndices);
     refused(try_make(bsq_tensor_codes_to_indices, &kernels, bad_rows().get()),
             "codes[1, 1] is inf, expected a code value: finite and not 0 (encode takes any "
@@ -194,9 +195,10 @@ TEST(kernels_refuse_at_once) {
     refused(try_make(bsq_tensor_codes_to_indices, &kernels, codes.get()), kBadRows);
     refused(try_make(bsq_tensor_codes_to_indices, &kernels, convert(codes, BSQ_INT32).get()),
             kBadRows);
-    refused(try_make<bsq_quantization>(bsq_tensor_forward, &kernels, codes.get()), kBadRows);
+    refused(try_make<bsq_quantization>(bsq_tensor_forward, &kernels, codes.get(), kNoTensor),
+            kBadRows);
     const Quantization good = forward(kernels, good_rows());
-    refused(try_make(bsq_quantization_backward, good.get(), codes.get(), 1.0), kBadRows);
+    refused(try_make(bsq_quantization_backward, good.get(), kNoTensor, codes.get(), 1.0), kBadRows);
   }
 }
 

@@ -3,9 +3,9 @@
 
 #include "bsq/bsq.h"
 
-_Static_assert(BSQ_ABI_VERSION == 2, "a new version: adapt this file");
+_Static_assert(BSQ_ABI_VERSION == 3, "a new version: adapt this file");
 
-_Static_assert(sizeof(bsq_options) == 48, "size of bsq_options");
+_Static_assert(sizeof(bsq_options) == 144, "size of bsq_options");
 _Static_assert(offsetof(bsq_options, struct_size) == 0, "bsq_options.struct_size");
 _Static_assert(offsetof(bsq_options, code_dim) == 8, "bsq_options.code_dim");
 _Static_assert(offsetof(bsq_options, entropy_loss_weight) == 16, "entropy_loss_weight");
@@ -13,12 +13,33 @@ _Static_assert(offsetof(bsq_options, diversity_gamma) == 24, "bsq_options.divers
 _Static_assert(offsetof(bsq_options, inverse_temperature) == 32, "inverse_temperature");
 _Static_assert(offsetof(bsq_options, non_finite) == 40, "bsq_options.non_finite");
 _Static_assert(offsetof(bsq_options, implementation) == 44, "bsq_options.implementation");
+_Static_assert(offsetof(bsq_options, codebooks) == 48, "bsq_options.codebooks");
+_Static_assert(offsetof(bsq_options, group_size) == 56, "bsq_options.group_size");
+_Static_assert(offsetof(bsq_options, entropy_form) == 64, "bsq_options.entropy_form");
+_Static_assert(offsetof(bsq_options, entropy_floor) == 68, "bsq_options.entropy_floor");
+_Static_assert(offsetof(bsq_options, entropy_epsilon) == 72, "bsq_options.entropy_epsilon");
+_Static_assert(offsetof(bsq_options, sample_entropy_weight) == 80,
+               "bsq_options.sample_entropy_weight");
+_Static_assert(offsetof(bsq_options, entropy_scale) == 88, "bsq_options.entropy_scale");
+_Static_assert(offsetof(bsq_options, positive) == 92, "bsq_options.positive");
+_Static_assert(offsetof(bsq_options, positive_offset) == 96, "bsq_options.positive_offset");
+_Static_assert(offsetof(bsq_options, commitment) == 104, "bsq_options.commitment");
+_Static_assert(offsetof(bsq_options, channel_first) == 108, "bsq_options.channel_first");
+_Static_assert(offsetof(bsq_options, commitment_weight) == 112, "bsq_options.commitment_weight");
+_Static_assert(offsetof(bsq_options, straight_through_scale) == 120,
+               "bsq_options.straight_through_scale");
+_Static_assert(offsetof(bsq_options, entropy_fraction) == 128, "bsq_options.entropy_fraction");
+_Static_assert(offsetof(bsq_options, entropy_seed) == 136, "bsq_options.entropy_seed");
 
-_Static_assert(sizeof(bsq_losses) == 32, "size of bsq_losses");
+_Static_assert(sizeof(bsq_losses) == 64, "size of bsq_losses");
 _Static_assert(offsetof(bsq_losses, struct_size) == 0, "bsq_losses.struct_size");
 _Static_assert(offsetof(bsq_losses, aux_loss) == 8, "bsq_losses.aux_loss");
 _Static_assert(offsetof(bsq_losses, per_sample_entropy) == 16, "bsq_losses.per_sample_entropy");
 _Static_assert(offsetof(bsq_losses, codebook_entropy) == 24, "bsq_losses.codebook_entropy");
+_Static_assert(offsetof(bsq_losses, entropy_loss) == 32, "bsq_losses.entropy_loss");
+_Static_assert(offsetof(bsq_losses, commitment) == 40, "bsq_losses.commitment");
+_Static_assert(offsetof(bsq_losses, rows) == 48, "bsq_losses.rows");
+_Static_assert(offsetof(bsq_losses, entropy_rows) == 56, "bsq_losses.entropy_rows");
 
 _Static_assert(BSQ_MAX_RANK == 64, "ranks");
 _Static_assert(sizeof(bsq_tensor_info) == 1048, "size of bsq_tensor_info");
@@ -41,3 +62,8 @@ _Static_assert(BSQ_IMPLEMENTATION_AUTOMATIC == 0 && BSQ_IMPLEMENTATION_KERNELS =
                    BSQ_IMPLEMENTATION_OPERATORS == 2,
                "implementations");
 _Static_assert(BSQ_NON_FINITE_REFUSE == 0 && BSQ_NON_FINITE_PROPAGATE == 1, "policies");
+_Static_assert(BSQ_ENTROPY_EXACT == 0 && BSQ_ENTROPY_ANALYTICAL == 1, "entropy forms");
+_Static_assert(BSQ_FLOOR_CLAMP == 0 && BSQ_FLOOR_ADD == 1, "floors");
+_Static_assert(BSQ_ENTROPY_SCALE_ONE == 0 && BSQ_ENTROPY_SCALE_TEMPERATURE == 1, "scales");
+_Static_assert(BSQ_POSITIVE_NONE == 0 && BSQ_POSITIVE_SOFTPLUS == 1, "positive losses");
+_Static_assert(BSQ_COMMITMENT_SQUARED_NORM == 0 && BSQ_COMMITMENT_SQUARE == 1, "commitments");

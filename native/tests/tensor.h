@@ -63,6 +63,9 @@ Outcome outcome_of(const Body& body) {
   return Outcome(nullptr);
 }
 
+// For arguments that are optional, or missing.
+inline constexpr const bsq_tensor* kNoTensor = nullptr;
+
 // The object that the function makes and stores through its last parameter.
 template <class T = bsq_tensor, class Function, class... Args>
 std::unique_ptr<T, Free> make(const Function& function, const Args&... args) {

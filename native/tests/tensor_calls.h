@@ -25,7 +25,7 @@ inline Tensor bits_to_codes(const Tensor& bits) {
 }
 
 inline Quantization forward(const bsq_options& options, const Tensor& x) {
-  return make<bsq_quantization>(bsq_tensor_forward, &options, x.get());
+  return make<bsq_quantization>(bsq_tensor_forward, &options, x.get(), kNoTensor);
 }
 
 inline Tensor quantized_of(const Quantization& quantization) {
@@ -39,7 +39,7 @@ inline Tensor indices_of(const Quantization& quantization) {
 // Without a gradient of the quantized rows: NULL.
 inline Tensor backward(const Quantization& quantization, const Tensor& grad_quantized,
                        double grad) {
-  return make(bsq_quantization_backward, quantization.get(), grad_quantized.get(), grad);
+  return make(bsq_quantization_backward, quantization.get(), kNoTensor, grad_quantized.get(), grad);
 }
 
 }  // namespace bsq::test

@@ -12,7 +12,6 @@ namespace bsq::test {
 namespace {
 
 constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
-const bsq_tensor* const kNoTensor = nullptr;
 const bsq_quantization* const kNoQuantization = nullptr;
 
 Outcome make_empty(const Shape& shape, int32_t dtype = BSQ_FLOAT32) {
@@ -47,7 +46,8 @@ TEST(out_is_null) {
   const std::array<float, 3> data{1, 2, 3};
   const Tensor x = tensor_of<float>({1, 2, 3}, {3});
   const Tensor indices = tensor_of<int64_t>({1}, {1});
-  const Quantization quantization = make<bsq_quantization>(bsq_tensor_forward, &options, x.get());
+  const Quantization quantization =
+      make<bsq_quantization>(bsq_tensor_forward, &options, x.get(), kNoTensor);
   const auto refused = [](bsq_status* status) {
     CHECK_REFUSED(status, BSQ_INVALID_ARGUMENT, " is NULL");
   };
@@ -63,10 +63,10 @@ TEST(out_is_null) {
   refused(bsq_tensor_decode(&options, indices.get(), BSQ_FLOAT32, nullptr));
   refused(bsq_tensor_bits_to_codes(x.get(), nullptr));
   refused(bsq_tensor_codes_to_indices(&options, x.get(), nullptr));
-  refused(bsq_tensor_forward(&options, x.get(), nullptr));
+  refused(bsq_tensor_forward(&options, x.get(), nullptr, nullptr));
   refused(bsq_quantization_quantized(quantization.get(), nullptr));
   refused(bsq_quantization_indices(quantization.get(), nullptr));
-  refused(bsq_quantization_backward(quantization.get(), nullptr, 1.0, nullptr));
+  refused(bsq_quantization_backward(quantization.get(), nullptr, nullptr, 1.0, nullptr));
 }
 
 TEST(objects_are_null) {
@@ -92,10 +92,11 @@ TEST(objects_are_null) {
   refused(try_make(bsq_tensor_decode, &options, kNoTensor, BSQ_FLOAT32), "indices");
   refused(try_make(bsq_tensor_bits_to_codes, kNoTensor), "bits");
   refused(try_make(bsq_tensor_codes_to_indices, &options, kNoTensor), "codes");
-  refused(try_make<bsq_quantization>(bsq_tensor_forward, &options, kNoTensor), "x");
+  refused(try_make<bsq_quantization>(bsq_tensor_forward, &options, kNoTensor, kNoTensor), "x");
   refused(try_make(bsq_quantization_quantized, kNoQuantization), "quantization");
   refused(try_make(bsq_quantization_indices, kNoQuantization), "quantization");
-  refused(try_make(bsq_quantization_backward, kNoQuantization, kNoTensor, 1.0), "quantization");
+  refused(try_make(bsq_quantization_backward, kNoQuantization, kNoTensor, kNoTensor, 1.0),
+          "quantization");
   bsq_tensor_free(nullptr);
   bsq_quantization_free(nullptr);
 }
@@ -106,7 +107,8 @@ TEST(other_pointers_are_null) {
   const int64_t* const no_numbers = nullptr;
   const Tensor x = tensor_of<float>({1, 2, 3}, {3});
   const Tensor indices = tensor_of<int64_t>({1}, {1});
-  const Quantization quantization = make<bsq_quantization>(bsq_tensor_forward, &options, x.get());
+  const Quantization quantization =
+      make<bsq_quantization>(bsq_tensor_forward, &options, x.get(), kNoTensor);
   const auto refused = [](const Outcome& outcome, const std::string& message) {
     CHECK_FAILS(outcome, BSQ_INVALID_ARGUMENT, message);
   };
@@ -114,7 +116,7 @@ TEST(other_pointers_are_null) {
   refused(try_make(bsq_tensor_decode, no_options, indices.get(), BSQ_FLOAT32),
           "bsq_options is NULL");
   refused(try_make(bsq_tensor_codes_to_indices, no_options, x.get()), "bsq_options is NULL");
-  refused(try_make<bsq_quantization>(bsq_tensor_forward, no_options, x.get()),
+  refused(try_make<bsq_quantization>(bsq_tensor_forward, no_options, x.get(), kNoTensor),
           "bsq_options is NULL");
   refused(Outcome(bsq_tensor_describe(x.get(), nullptr)), "bsq_tensor_info is NULL");
   refused(Outcome(bsq_tensor_data(x.get(), nullptr)), "data is NULL");
@@ -135,7 +137,8 @@ TEST(other_pointers_are_null) {
 TEST(struct_sizes) {
   const bsq_options options = options_for(3);
   const Tensor x = tensor_of<float>({1, 2, 3}, {3});
-  const Quantization quantization = make<bsq_quantization>(bsq_tensor_forward, &options, x.get());
+  const Quantization quantization =
+      make<bsq_quantization>(bsq_tensor_forward, &options, x.get(), kNoTensor);
   for (const uint64_t bad : {uint64_t{0}, uint64_t{31}, uint64_t{4097}}) {
     bsq_losses result = empty_losses();
     result.struct_size = bad;
@@ -343,7 +346,8 @@ TEST(arguments_of_the_quantizer) {
     };
     const auto encode_and_forward = [&](const Tensor& tensor, const std::string& message) {
       refused(try_make(bsq_tensor_encode, &options, tensor.get()), message);
-      refused(try_make<bsq_quantization>(bsq_tensor_forward, &options, tensor.get()), message);
+      refused(try_make<bsq_quantization>(bsq_tensor_forward, &options, tensor.get(), kNoTensor),
+              message);
     };
     encode_and_forward(numbers, "x is int64, " + floats);
     encode_and_forward(small, "x is uint8, " + floats);
@@ -366,10 +370,12 @@ TEST(arguments_of_the_quantizer) {
     refused(try_make(bsq_tensor_codes_to_indices, &options, row.get()),
             "codes has shape [2], expected a last dimension of code_dim 3");
 
-    const Quantization quantization = make<bsq_quantization>(bsq_tensor_forward, &options, x.get());
+    const Quantization quantization =
+        make<bsq_quantization>(bsq_tensor_forward, &options, x.get(), kNoTensor);
     const auto backward_refused = [&](const Tensor& gradient, const std::string& message) {
-      refused(try_make(bsq_quantization_backward, quantization.get(), gradient.get(), 1.0),
-              message);
+      refused(
+          try_make(bsq_quantization_backward, quantization.get(), kNoTensor, gradient.get(), 1.0),
+          message);
     };
     backward_refused(row, "grad_quantized has shape [2], expected that of x, [2, 3]");
     backward_refused(permute(x, {1, 0}),
@@ -380,7 +386,7 @@ TEST(arguments_of_the_quantizer) {
 
     options.code_dim = 25;
     const Tensor wide = zeros(BSQ_FLOAT32, {1, 25});
-    CHECK_REFUSED(try_make<bsq_quantization>(bsq_tensor_forward, &options, wide.get()),
+    CHECK_REFUSED(try_make<bsq_quantization>(bsq_tensor_forward, &options, wide.get(), kNoTensor),
                   BSQ_UNSUPPORTED, "code_dim is 25: the codebook entropy needs memory");
     options.code_dim = 64;
     refused(try_make(bsq_tensor_encode, &options, x.get()), "code_dim is 64, expected 1 to 63");
@@ -410,7 +416,7 @@ TEST(results_of_more_bytes_than_an_int64_counts) {
     options.implementation = implementation;
     refused(try_make(bsq_tensor_encode, &options, rows.get()));
     refused(try_make(bsq_tensor_codes_to_indices, &options, rows.get()));
-    refused(try_make<bsq_quantization>(bsq_tensor_forward, &options, rows.get()));
+    refused(try_make<bsq_quantization>(bsq_tensor_forward, &options, rows.get(), kNoTensor));
     options.code_dim = 63;
     refused(try_make(bsq_tensor_decode, &options, many.get(), BSQ_FLOAT32));
   }

@@ -356,7 +356,7 @@ TEST(out_of_memory) {
     };
     is_refused(try_make(bsq_tensor_encode, &options, many.get()));
     is_refused(try_make(bsq_tensor_codes_to_indices, &options, many.get()));
-    is_refused(try_make<bsq_quantization>(bsq_tensor_forward, &options, many.get()));
+    is_refused(try_make<bsq_quantization>(bsq_tensor_forward, &options, many.get(), kNoTensor));
     options.code_dim = 2;
     is_refused(try_make(bsq_tensor_encode, &options, rows.get()));
   }
