@@ -26,25 +26,37 @@ class DenseGroup {
         leading_(int64_t{1} << leading_bits_),
         trailing_(int64_t{1} << (bits - leading_bits_)),
         stride_(lanes),
+        logit_(carver.take<T>(bits_ * stride_)),
+        ratio_(carver.take<T>(bits_ * stride_)),
         one_(carver.take<T>(bits_ * stride_)),
         zero_(carver.take<T>(bits_ * stride_)),
-        cost1_(carver.take<T>(bits_ * stride_)),
-        cost0_(carver.take<T>(bits_ * stride_)),
         log_sum_(carver.take<T>(stride_)),
         leading_p_(carver.take<T>(leading_ * stride_)),
         leading_cost_(carver.take<T>(leading_ * stride_)),
         trailing_p_(carver.take<T>(trailing_ * stride_)),
         trailing_cost_(carver.take<T>(trailing_ * stride_)) {}
 
-  // From the unit rows' components, [bits, stride].
-  void prepare(const double* unit, int64_t rows, double logit_scale) {
+  // From the unit rows' components, [bits, stride]. Only clamped entropies need the costs.
+  void prepare(const double* unit, int64_t rows, double logit_scale, bool costs) {
     for (int64_t r = 0; r < stride_; r += kDoubles) {
-      find_bits(unit, r, logit_scale);
+      find_ratios(unit, r, logit_scale);
     }
     for (int64_t r = 0; r < stride_; r += kWidth) {
-      // -log p of the row's own code, which costs nothing else.
-      expand(0, leading_bits_, r, load(log_sum_ + r), leading_p_, leading_cost_);
-      expand(leading_bits_, bits_ - leading_bits_, r, splat<T>(0), trailing_p_, trailing_cost_);
+      for (int64_t at = r; at < bits_ * stride_; at += stride_) {
+        const auto ratio = load(ratio_ + at);
+        const Integers<T> is_one = load(logit_ + at) > 0;
+        const Vector<T> kept = 1 / (1 + ratio);
+        const Vector<T> flipped = ratio * kept;
+        store<T>(is_one ? kept : flipped, one_ + at);
+        store<T>(is_one ? flipped : kept, zero_ + at);
+      }
+      expand(0, leading_bits_, r, leading_p_);
+      expand(leading_bits_, bits_ - leading_bits_, r, trailing_p_);
+      if (costs) {
+        // -log p of the row's own code, which costs nothing else.
+        expand_costs(0, leading_bits_, r, load(log_sum_ + r), leading_cost_);
+        expand_costs(leading_bits_, bits_ - leading_bits_, r, splat<T>(0), trailing_cost_);
+      }
     }
     // The lanes that fill up the vectors hold no rows.
     for (int64_t i = 0; i < leading_ * stride_; i += stride_) {
@@ -65,18 +77,10 @@ class DenseGroup {
 
   // Adds the rows' probabilities to sums[2^bits].
   void add_distributions(double* sums) const {
-    for (int64_t i = 0; i < leading_; ++i) {
-      int64_t j = 0;
-      for (; j + kWidth <= trailing_; j += kWidth) {
-        Vector<T> totals[kWidth];
-        for (int64_t k = 0; k < kWidth; ++k) {
-          totals[k] = total(i, j + k);
-        }
-        add_converted(sums_of<T>(totals), 1, sums + i * trailing_ + j);
-      }
-      for (; j < trailing_; ++j) {
-        sums[i * trailing_ + j] += sum(total(i, j));
-      }
+    if (stride_ == kBlockRows) {  // known to the compiler, which then keeps a row of factors
+      add_distributions(kBlockRows, sums);
+    } else {
+      add_distributions(stride_, sums);
     }
   }
 
@@ -110,53 +114,75 @@ class DenseGroup {
   static constexpr double kNever = 1e30;
 
   // The elementary functions are computed in double, since an error of a large logit is a relative
-  // error of its probability.
-  void find_bits(const double* unit, int64_t r, double logit_scale) const {
-    Vector<double> sum = splat(1.0);  // of the ratios to the largest probability: see row_block.h
-    for (int64_t d = 0; d < bits_; ++d) {
-      const int64_t at = d * stride_ + r;
+  // error of its probability. The ratios are those to the row's own bit: see row_block.h.
+  void find_ratios(const double* unit, int64_t r, double logit_scale) const {
+    Vector<double> sum = splat(1.0);  // of the ratios to the largest probability
+    for (int64_t at = r; at < bits_ * stride_; at += stride_) {
       const Vector<double> t = load(unit + at) * logit_scale;
-      const Integers<double> is_one = t > 0;
       const Vector<double> magnitude = t < 0 ? -t : t;
-      const Vector<double> cost = magnitude < kNever ? magnitude : splat(kNever);
-      const Vector<double> ratio = exp_negative<double, kExpTerms>(cost);
-      const Vector<double> kept = 1 / (1 + ratio);
-      const Vector<double> flipped = ratio * kept;
+      const Vector<double> ratio = exp_negative<double, kExpTerms>(magnitude);
       sum *= 1 + ratio;
-      store_converted(is_one ? kept : flipped, one_ + at);
-      store_converted(is_one ? flipped : kept, zero_ + at);
-      store_converted(is_one ? splat(0.0) : cost, cost1_ + at);
-      store_converted(is_one ? cost : splat(0.0), cost0_ + at);
+      const Vector<double> largest = t < 0 ? splat(-kNever) : splat(kNever);
+      store_converted(magnitude < kNever ? t : largest, logit_ + at);
+      store_converted(ratio, ratio_ + at);
     }
     store_converted(log<double>(sum), log_sum_ + r);
   }
 
-  // The probabilities of `count` bits from `first` on, and their costs beyond `least`.
-  void expand(int64_t first, int64_t count, int64_t r, Vector<T> least, T* p, T* costs) const {
+  // The probabilities of `count` bits from `first` on.
+  void expand(int64_t first, int64_t count, int64_t r, T* p) const {
     store<T>(splat<T>(1), p + r);
-    store<T>(least, costs + r);
     // From the last bit to the first: each doubles the codes.
     int64_t size = stride_;
     for (int64_t d = first + count - 1; d >= first; --d, size *= 2) {
-      const int64_t at = d * stride_ + r;
+      const auto one = load(one_ + d * stride_ + r);
+      const auto zero = load(zero_ + d * stride_ + r);
       for (int64_t i = r; i < size; i += stride_) {
         const auto before = load(p + i);
-        const auto cost = load(costs + i);
-        store<T>(before * load(one_ + at), p + size + i);
-        store<T>(before * load(zero_ + at), p + i);
-        store<T>(cost + load(cost1_ + at), costs + size + i);
-        store<T>(cost + load(cost0_ + at), costs + i);
+        store<T>(before * one, p + size + i);
+        store<T>(before * zero, p + i);
       }
     }
   }
 
-  // The probabilities of a code, in lanes.
-  [[nodiscard]] Vector<T> total(int64_t leading, int64_t trailing) const {
-    const T* const leading_p = leading_p_ + leading * stride_;
-    const T* const trailing_p = trailing_p_ + trailing * stride_;
+  // How much smaller log p is than with the row's own bits, and `least` more.
+  void expand_costs(int64_t first, int64_t count, int64_t r, Vector<T> least, T* costs) const {
+    store<T>(least, costs + r);
+    int64_t size = stride_;
+    for (int64_t d = first + count - 1; d >= first; --d, size *= 2) {
+      const auto logit = load(logit_ + d * stride_ + r);
+      const Vector<T> cost1 = logit > 0 ? splat<T>(0) : -logit;
+      const Vector<T> cost0 = logit > 0 ? logit : splat<T>(0);
+      for (int64_t i = r; i < size; i += stride_) {
+        const auto before = load(costs + i);
+        store<T>(before + cost1, costs + size + i);
+        store<T>(before + cost0, costs + i);
+      }
+    }
+  }
+
+  void add_distributions(int64_t stride, double* sums) const {
+    for (int64_t i = 0; i < leading_; ++i) {
+      const T* const leading_p = leading_p_ + i * stride;
+      int64_t j = 0;
+      for (; j + kWidth <= trailing_; j += kWidth) {
+        Vector<T> totals[kWidth];
+        for (int64_t k = 0; k < kWidth; ++k) {
+          totals[k] = product(leading_p, trailing_p_ + (j + k) * stride, stride);
+        }
+        add_converted(sums_of<T>(totals), 1, sums + i * trailing_ + j);
+      }
+      for (; j < trailing_; ++j) {
+        sums[i * trailing_ + j] += sum(product(leading_p, trailing_p_ + j * stride, stride));
+      }
+    }
+  }
+
+  // The sum of the products of rows, in lanes.
+  static Vector<T> product(const T* a, const T* b, int64_t stride) {
     Vector<T> total{};
-    for (int64_t r = 0; r < stride_; r += kWidth) {
-      total += load(leading_p + r) * load(trailing_p + r);
+    for (int64_t r = 0; r < stride; r += kWidth) {
+      total += load(a + r) * load(b + r);
     }
     return total;
   }
@@ -166,18 +192,25 @@ class DenseGroup {
     const auto greatest = splat(static_cast<T>(-floor.log_epsilon));
     for (int64_t i = 0; i < leading_; ++i) {
       const auto leading_p = load(leading_p_ + i * stride_ + r);
-      const auto leading_cost = load(leading_cost_ + i * stride_ + r);
-      Vector<T> part{};  // in float32 a sum of many loses digits
-      for (int64_t j = 0; j < trailing_; ++j) {
-        const Vector<T> p = leading_p * load(trailing_p_ + j * stride_ + r);
-        if constexpr (kAdds) {
+      if constexpr (kAdds) {
+        Vector<T> part{};  // in float32 a sum of many loses digits
+        for (int64_t j = 0; j < trailing_; ++j) {
+          const Vector<T> p = leading_p * load(trailing_p_ + j * stride_ + r);
           part += p * floor.loss_added<T>(p);
-        } else {
-          const Vector<T> cost = leading_cost + load(trailing_cost_ + j * stride_ + r);
-          part += p * (cost < greatest ? cost : greatest);
         }
+        add_converted(part, 1, entropies + r);
+      } else {
+        const auto leading_cost = load(leading_cost_ + i * stride_ + r);
+        Vector<T> part = greatest;  // where no code reaches the floor: the trailing p add up to 1
+        if (lanes_of<T>(leading_cost <= greatest) != 0) {
+          part = splat<T>(0);
+          for (int64_t j = 0; j < trailing_; ++j) {
+            const Vector<T> cost = leading_cost + load(trailing_cost_ + j * stride_ + r);
+            part += load(trailing_p_ + j * stride_ + r) * (cost < greatest ? cost : greatest);
+          }
+        }
+        add_converted(leading_p * part, 1, entropies + r);
       }
-      add_converted(part, 1, entropies + r);
     }
   }
 
@@ -189,24 +222,37 @@ class DenseGroup {
                      Vector<T>* leading_sums, Vector<T>* trailing_sums) const {
     const auto greatest = splat(static_cast<T>(-floor.log_epsilon));
     std::fill_n(trailing_sums, trailing_, Vector<T>{});
-    for (int64_t i = 0; i < leading_; ++i) {
+    for (int64_t i = 0; i < leading_; ++i, codebook_gradient += trailing_) {
       const auto leading_p = load(leading_p_ + i * stride_ + r);
-      const auto leading_cost = load(leading_cost_ + i * stride_ + r);
-      Vector<T> leading_sum{};
-      for (int64_t j = 0; j < trailing_; ++j) {
-        const Vector<T> p = leading_p * load(trailing_p_ + j * stride_ + r);
-        Vector<T> g;
-        if constexpr (kAdds) {
-          g = floor.gradient_added<T>(p);
-        } else {  // -log p - 1 + log e where p >= e, otherwise 0
-          const Vector<T> cost = leading_cost + load(trailing_cost_ + j * stride_ + r);
-          g = cost <= greatest ? cost - (greatest + 1) : splat<T>(0);
+      // Each half's sums less its own p, which comes at the end.
+      Vector<T> sum{};
+      const auto add = [&](int64_t j, Vector<T> g) {
+        sum += g * load(trailing_p_ + j * stride_ + r);
+        trailing_sums[j] += g * leading_p;
+      };
+      if constexpr (kAdds) {
+        for (int64_t j = 0; j < trailing_; ++j) {
+          const Vector<T> p = leading_p * load(trailing_p_ + j * stride_ + r);
+          add(j, floor.gradient_added<T>(p) * sample_weight + codebook_gradient[j]);
         }
-        const Vector<T> term = (g * sample_weight + *codebook_gradient++) * p;
-        leading_sum += term;
-        trailing_sums[j] += term;
+      } else {
+        const auto leading_cost = load(leading_cost_ + i * stride_ + r);
+        if (lanes_of<T>(leading_cost <= greatest) == 0) {  // no code reaches the floor
+          for (int64_t j = 0; j < trailing_; ++j) {
+            add(j, splat(codebook_gradient[j]));
+          }
+        } else {  // -log p - 1 + log e where p >= e, otherwise 0
+          for (int64_t j = 0; j < trailing_; ++j) {
+            const Vector<T> cost = leading_cost + load(trailing_cost_ + j * stride_ + r);
+            const Vector<T> own = cost <= greatest ? cost - (greatest + 1) : splat<T>(0);
+            add(j, own * sample_weight + codebook_gradient[j]);
+          }
+        }
       }
-      leading_sums[i] = leading_sum;
+      leading_sums[i] = sum * leading_p;
+    }
+    for (int64_t j = 0; j < trailing_; ++j) {
+      trailing_sums[j] *= load(trailing_p_ + j * stride_ + r);
     }
   }
 
@@ -233,10 +279,10 @@ class DenseGroup {
   int64_t leading_;
   int64_t trailing_;
   int64_t stride_;
-  T* one_;    // [bits]: the probability of being 1
-  T* zero_;   // ... and 0
-  T* cost1_;  // [bits]: how much smaller log p is with 1 than with the row's own bit
-  T* cost0_;
+  T* logit_;         // [bits]
+  T* ratio_;         // [bits]: of the probabilities of the other bit and the row's own
+  T* one_;           // [bits]: the probability of being 1
+  T* zero_;          // ... and 0
   T* log_sum_;       // -log of the largest probability
   T* leading_p_;     // [leading]
   T* leading_cost_;  // -log p

@@ -69,7 +69,8 @@ void expand_dense(const LossFormula& formula, const T* x, const BlockRows& rows,
   std::fill_n(sums, formula.row_distributions() << formula.bits, 0.0);
   for_each_code(formula, x, rows, unit_rows, [&](int64_t code, int64_t /*first*/) {
     for_each_distribution(formula, code, stride, [&](int64_t distribution, int64_t bits) {
-      group.prepare(unit_rows.unit + bits, rows.count, formula.logit_scale);
+      group.prepare(unit_rows.unit + bits, rows.count, formula.logit_scale,
+                    entropies != nullptr && !floor.adds);
       group.add_distributions(sums + (distribution << formula.bits));
       if (entropies != nullptr) {
         group.add_entropies(floor, entropies);
@@ -236,7 +237,7 @@ class EntropyGradient {
     Carver carver = carver_;
     DenseGroup<T> group(formula_.bits, stride_, carver);
     for_each_distribution(formula_, code, stride_, [&](int64_t distribution, int64_t bits) {
-      group.prepare(unit + bits, rows_, formula_.logit_scale);
+      group.prepare(unit + bits, rows_, formula_.logit_scale, !floor_.adds);
       group.add_gradient(floor_, formula_.logit_scale, weights_.entropy, weights_.sample,
                          codebook_gradient + (distribution << formula_.bits), grad_unit + bits);
     });

@@ -95,6 +95,10 @@ inline Vector<T> splat(T value) {
   return Vector<T>{} + value;
 }
 
+// As many numbers as a vector of double holds.
+template <class T>
+using DoubleLanes = std::conditional_t<sizeof(T) == 4, Simd<double>::Floats, Vector<double>>;
+
 // Numbers of another type, converted.
 inline void store_converted(Vector<double> vector, double* to) { store<double>(vector, to); }
 inline void store_converted(Vector<double> vector, float* to) {
@@ -166,6 +170,31 @@ inline Vector<T> sums_of(Vector<T>* vectors) {
     return vectors[0];
   } else {
     return sums_of<T, kDistance / 2>(vectors);
+  }
+}
+
+// One step towards swapping rows and columns: swaps the lanes of a that have this bit with those of
+// b that have not.
+template <size_t kDistance, class V, size_t... kLanes>
+inline void swap_lanes(V& a, V& b, std::index_sequence<kLanes...> /*lanes*/) {
+  constexpr size_t kWidth = sizeof...(kLanes);
+  const V low = __builtin_shufflevector(
+      a, b, ((kLanes & kDistance) != 0 ? kWidth + kLanes - kDistance : kLanes)...);
+  b = __builtin_shufflevector(
+      a, b, ((kLanes & kDistance) != 0 ? kWidth + kLanes : kLanes + kDistance)...);
+  a = low;
+}
+
+// Swaps rows and columns of as many vectors as they have lanes.
+template <size_t kWidth, class V, size_t kDistance = kWidth / 2>
+inline void transpose_square(V* vectors) {
+  for (size_t i = 0; i < kWidth; ++i) {
+    if ((i & kDistance) == 0) {
+      swap_lanes<kDistance>(vectors[i], vectors[i + kDistance], std::make_index_sequence<kWidth>());
+    }
+  }
+  if constexpr (kDistance > 1) {
+    transpose_square<kWidth, V, kDistance / 2>(vectors);
   }
 }
 

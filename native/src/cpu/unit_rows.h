@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <type_traits>
 
@@ -100,14 +101,52 @@ class UnitRows {
  private:
   static constexpr int64_t kWidth = Simd<double>::kWidth;
 
+  // to[dim, stride] from the components of rows.
   void transpose(const T* from, const BlockRows& rows, double* to) const {
-    for (int64_t d = 0; d < dim; ++d) {
-      double* const components = to + d * stride;
-      for (int64_t r = 0; r < rows.count; ++r) {
-        components[r] = from[rows.offset[r] + d * rows.step];
+    int64_t r = 0;
+    for (; r + kWidth <= rows.count; r += kWidth) {
+      if (rows.step == 1 && dim >= kWidth) {
+        transpose_squares(from, rows.offset + r, to + r);
+      } else if (rows.offset[r + kWidth - 1] == rows.offset[r] + kWidth - 1) {
+        convert(from + rows.offset[r], rows.step, to + r);
+      } else {
+        gather(from, rows, r, r + kWidth, to);
       }
-      for (int64_t r = rows.count; r < stride; ++r) {
-        components[r] = 0;
+    }
+    gather(from, rows, r, rows.count, to);
+    for (int64_t d = 0; d < dim; ++d) {
+      std::fill(to + d * stride + rows.count, to + (d + 1) * stride, 0.0);
+    }
+  }
+
+  // Of as many rows as a vector holds, whose components are next to each other.
+  void transpose_squares(const T* from, const int64_t* offsets, double* to) const {
+    for (int64_t begin = 0; begin < dim; begin += kWidth) {
+      // The last square overlaps the one before.
+      const int64_t d = std::min(begin, dim - kWidth);
+      DoubleLanes<T> square[kWidth];
+      for (int64_t i = 0; i < kWidth; ++i) {
+        std::memcpy(square + i, from + offsets[i] + d, sizeof(square[i]));
+      }
+      transpose_square<kWidth>(square);
+      for (int64_t i = 0; i < kWidth; ++i) {
+        store<double>(__builtin_convertvector(square[i], Vector<double>), to + (d + i) * stride);
+      }
+    }
+  }
+
+  // Of as many rows as a vector holds, which are next to each other.
+  void convert(const T* from, int64_t step, double* to) const {
+    for (int64_t d = 0; d < dim; ++d) {
+      store<double>(load_converted(from + d * step), to + d * stride);
+    }
+  }
+
+  // Of the rows [begin, end), wherever they are.
+  void gather(const T* from, const BlockRows& rows, int64_t begin, int64_t end, double* to) const {
+    for (int64_t d = 0; d < dim; ++d) {
+      for (int64_t r = begin; r < end; ++r) {
+        to[d * stride + r] = from[rows.offset[r] + d * rows.step];
       }
     }
   }
