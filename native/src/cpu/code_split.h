@@ -37,8 +37,8 @@ struct LossFormula {
   [[nodiscard]] int64_t row_distributions() const { return codebooks * code_distributions(); }
 };
 
-// Distributions of at most so many bits are computed as they are, code by code (dense_group.h): with
-// more, the kernels that leave out what hardly counts are faster.
+// Distributions of at most so many bits are computed as they are, code by code (dense_group.h):
+// with more, the kernels that leave out what hardly counts are faster.
 inline constexpr int64_t kMaxDenseBits = 10;
 
 // How the kernels split the codes of a larger distribution: index = (leading * middle() + middle) *

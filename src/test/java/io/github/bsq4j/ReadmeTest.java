@@ -36,6 +36,14 @@ class ReadmeTest {
     assertEquals(blocks.get(program + 1), run(blocks.get(program), folder));
   }
 
+  @ParameterizedTest
+  @ValueSource(strings = {"bsqVit", "withLengths", "LossSums sums"})
+  void theProgramsAboutLossesPrintWhatIsShown(String part, @TempDir Path folder) throws Exception {
+    List<String> blocks = codeBlocks("docs/losses.md");
+    int program = firstThatContains(blocks, part);
+    assertEquals(blocks.get(program + 1), run(blocks.get(program), folder));
+  }
+
   private static String run(String program, Path folder) throws Exception {
     Path source = Files.writeString(folder.resolve("Example.java"), program);
     Process process =

@@ -72,11 +72,7 @@ class LivePyTorchTest {
     Path out = folder.resolve(kind);
     if (!Files.exists(out)) {
       python.run(
-          "make_cases.py",
-          "--seed=" + SEED,
-          "--count=" + count,
-          "--kind=" + kind,
-          "--out=" + out);
+          "make_cases.py", "--seed=" + SEED, "--count=" + count, "--kind=" + kind, "--out=" + out);
     }
     SortedMap<Path, GoldenCase> cases = new TreeMap<>();
     try (Stream<Path> files = Files.list(out)) {
