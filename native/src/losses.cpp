@@ -16,7 +16,6 @@
 namespace bsq {
 namespace {
 
-using cpu::BlockRows;
 using cpu::CodeSplit;
 using cpu::GradientWeights;
 using cpu::kBlockRows;

@@ -135,40 +135,45 @@ class RowGradients {
         const T ratio = ratios[outer * stride];
         const T cost = costs[outer * stride];
         const T* const gradient = codebook_gradient + (begin + outer) * kInner + first;
-        Vector<T> totals[2] = {};  // so that no addition waits for the last
+        Vector<T> total;
         if (cost > budget) {
-          for (int64_t i = 0; i < kRegisterSums; ++i) {
-            const auto g = load(gradient + i * kWidth);
-            totals[i % 2] += g * load(inner_ratio + first + i * kWidth);
-            sums[i] += g * ratio;
-          }
+          total = add_registers(inner_ratio + first, ratio, sums,
+                                [&](int64_t i) { return load(gradient + i); });
         } else if constexpr (kAdds) {
           const T outer_largest = largest * ratio;
-          for (int64_t i = 0; i < kRegisterSums; ++i) {
-            const auto inner = load(inner_ratio + first + i * kWidth);
-            const Vector<T> own = sample_weight * floor.gradient_added<T>(inner * outer_largest);
-            const Vector<T> g = load(gradient + i * kWidth) + own;
-            totals[i % 2] += g * inner;
-            sums[i] += g * ratio;
-          }
+          total = add_registers(inner_ratio + first, ratio, sums, [&](int64_t i) {
+            const Vector<T> p = load(inner_ratio + first + i) * outer_largest;
+            return load(gradient + i) + sample_weight * floor.gradient_added<T>(p);
+          });
         } else {  // the row's entropy: g = log e - 1 - log p where p >= e
           const T offset = sample_weight * (own_code + cost);
           const T inner_budget = budget - cost;
-          for (int64_t i = 0; i < kRegisterSums; ++i) {
-            const auto inner = load(inner_cost + first + i * kWidth);
-            const Vector<T> own =
-                inner <= inner_budget ? inner * sample_weight + offset : splat<T>(0);
-            const Vector<T> g = load(gradient + i * kWidth) + own;
-            totals[i % 2] += g * load(inner_ratio + first + i * kWidth);
-            sums[i] += g * ratio;
-          }
+          total = add_registers(inner_ratio + first, ratio, sums, [&](int64_t i) {
+            const auto inner = load(inner_cost + first + i);
+            return load(gradient + i) +
+                   (inner <= inner_budget ? inner * sample_weight + offset : splat<T>(0));
+          });
         }
-        outer_sums.add((outer ^ own_outer) | always, ratio * sum(totals[0] + totals[1]));
+        outer_sums.add((outer ^ own_outer) | always, ratio * sum(total));
       }
       for (int64_t i = 0; i < kRegisterSums; ++i) {
         store<T>(sums[i], inner_sums + first + i * kWidth);
       }
     }
+  }
+
+  // Of an outer code with this ratio, adds g * ratio to the sums of as many inner codes as
+  // registers hold. Returns their sum of g * inner ratio, in lanes.
+  template <class Gradient>
+  static Vector<T> add_registers(const T* inner_ratios, T ratio, Vector<T>* sums,
+                                 const Gradient& gradient_at) {
+    Vector<T> totals[2] = {};  // so that no addition waits for the last
+    for (int64_t i = 0; i < kRegisterSums; ++i) {
+      const Vector<T> g = gradient_at(i * kWidth);
+      totals[i % 2] += g * load(inner_ratios + i * kWidth);
+      sums[i] += g * ratio;
+    }
+    return totals[0] + totals[1];
   }
 
   // Sums of numbers for each bit, kept in registers as long as it lives.

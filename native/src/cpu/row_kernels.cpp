@@ -69,7 +69,7 @@ void expand_dense(const LossFormula& formula, const T* x, const BlockRows& rows,
   std::fill_n(sums, formula.row_distributions() << formula.bits, 0.0);
   for_each_code(formula, x, rows, unit_rows, [&](int64_t code, int64_t /*first*/) {
     for_each_distribution(formula, code, stride, [&](int64_t distribution, int64_t bits) {
-      group.prepare(unit_rows.unit + bits, rows.count, formula.logit_scale,
+      group.prepare(unit_rows.unit() + bits, rows.count, formula.logit_scale,
                     entropies != nullptr && !floor.adds);
       group.add_distributions(sums + (distribution << formula.bits));
       if (entropies != nullptr) {
@@ -92,7 +92,7 @@ void expand_split(const LossFormula& formula, const T* x, const BlockRows& rows,
       const Factors<T> to(split, stride, factors + distribution * factors_size(split, stride));
       block.middle_ratio = to.middle;
       block.inner_ratio = to.inner;
-      block.prepare(unit_rows.unit + bits, rows.count, formula.logit_scale, log_cutoff);
+      block.prepare(unit_rows.unit() + bits, rows.count, formula.logit_scale, log_cutoff);
       if (entropies != nullptr) {
         row_entropies.add_to(floor, rows.count, entropies);
       }
@@ -266,9 +266,9 @@ void backward(const LossFormula& formula, const GradientWeights& weights, const 
                              weights.straight_through, weights.commitment, formula.code_scale, rows,
                              grad_unit);
     if (codebook_gradient != nullptr && is_dense(formula)) {
-      entropies.add_dense(code, unit_rows.unit, codebook_gradient, grad_unit);
+      entropies.add_dense(code, unit_rows.unit(), codebook_gradient, grad_unit);
     } else if (codebook_gradient != nullptr) {
-      entropies.add_split(code, unit_rows.unit, codebook_gradient, grad_unit);
+      entropies.add_split(code, unit_rows.unit(), codebook_gradient, grad_unit);
     }
     unit_rows.finish_gradient(grad_unit, rows, grad_x + first);
   });
