@@ -222,18 +222,19 @@ Quantization operator_forward(const Options& options, const TensorValue& x,
           std::move(result.losses)};
 }
 
-Tensor operator_backward(const Quantization& quantization, const TensorValue* sums,
-                         const TensorValue* grad_quantized, double grad_aux_loss) {
+TensorValue operator_backward(const Quantization& quantization, const TensorValue* sums,
+                              const TensorValue* grad_quantized, double grad_aux_loss) {
   const Options& options = quantization.options;
-  const Tensor& x = quantization.x.tensor;
+  const TensorValue& x = quantization.x;
   std::optional<operators::Rows> gradient;
   if (grad_quantized != nullptr) {
     gradient.emplace(as_rows(options, grad_quantized->tensor));
   }
-  const operators::Rows grad_x = operators::backward(
-      options, as_rows(options, x), std::get<operators::DeviceLosses>(quantization.losses),
+  operators::Backward result = operators::backward(
+      options, as_rows(options, x.tensor), std::get<operators::DeviceLosses>(quantization.losses),
       sums == nullptr ? nullptr : &sums->tensor, gradient ? &*gradient : nullptr, grad_aux_loss);
-  return as_tensor(options, grad_x, shape(x));
+  return {as_tensor(options, result.grad_x, shape(x.tensor)),
+          with(with(with(x.findings, sums), std::move(result.finding)), grad_quantized)};
 }
 
 }  // namespace
@@ -361,8 +362,7 @@ TensorValue backward(const Quantization& quantization, const TensorValue* sums,
     check_gradient(*grad_quantized, x);
   }
   if (uses_operators(quantization.options, device(x))) {
-    return {operator_backward(quantization, sums, grad_quantized, grad_aux_loss),
-            with(with(quantization.x.findings, sums), grad_quantized)};
+    return operator_backward(quantization, sums, grad_quantized, grad_aux_loss);
   }
   return with_compute_type(dtype(x), [&](auto type) -> TensorValue {
     return {kernel_backward<decltype(type)>(quantization, sums, grad_quantized, grad_aux_loss), {}};

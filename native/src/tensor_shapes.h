@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "options.h"
-#include "quantizer.h"
+#include "row_shape.h"
 #include "torch_ops.h"
 
 namespace bsq {

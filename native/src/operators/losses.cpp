@@ -5,6 +5,7 @@
 #include <limits>
 #include <optional>
 
+#include "loss_sums.h"
 #include "operators/constants.h"
 #include "operators/distributions.h"
 #include "operators/unit_codes.h"
@@ -55,6 +56,12 @@ struct SumViews {
 
 void accumulate(const Tensor& values, const Tensor& sum) { copy(add(sum, values), sum); }
 
+// 1 where the condition, of rank 0, is true.
+Tensor one_or_nan(const Tensor& condition) {
+  return where(condition, number(1, condition),
+               number(std::numeric_limits<double>::quiet_NaN(), condition));
+}
+
 // What a mean over so many rows and the codebooks is divided by. The sum of no rows is 0 anyway.
 Tensor divisor(const Options& options, const Tensor& rows) {
   return mul(maximum(rows, number(1, rows)), number(static_cast<double>(options.codebooks), rows));
@@ -94,6 +101,15 @@ Tensor by_row(const Tensor& elements) {
   return reshape(permute(elements, {1, 0, 2}), {shape[0] * shape[1], shape[2]});
 }
 
+// The products of matrices, [distributions, m, k] with [distributions, k, n].
+Tensor products(const Options& options, const Tensor& a, const Tensor& b) {
+  if (options.entropy_bits() > 1) {
+    return matmul(a, b);
+  }
+  // Of single bits: vectors, too many and too short for products of matrices to be fast.
+  return sum(mul(unsqueeze(a, 3), unsqueeze(b, 1)), 2);
+}
+
 Tensor transposed(const Tensor& matrices) { return permute(matrices, {0, 2, 1}); }
 
 // Adds what a part's rows contribute.
@@ -112,7 +128,7 @@ void add_part(const Options& options, const Tensor& x, const std::optional<Tenso
       weigh(transposed(by_distribution(options, distributions.leading.p)),
             drawn ? std::optional(reshape(*drawn, {1, 1, shape(x)[0]})) : std::nullopt);
   const Tensor trailing = by_distribution(options, distributions.trailing.p);
-  accumulate(to(matmul(leading, trailing), DType::kFloat64), sums.p);
+  accumulate(to(products(options, leading, trailing), DType::kFloat64), sums.p);
 }
 
 // grad_aux_loss * aux_loss derived by what it is made of.
@@ -123,8 +139,7 @@ class LossGradient {
     const SumViews views(options, sums);
     const Tensor terms = loss_terms(options, sums);
     // A loss that is not finite has no finite gradient.
-    const Tensor one = where(all(is_finite(terms)), number(1, terms),
-                             number(std::numeric_limits<double>::quiet_NaN(), terms));
+    const Tensor one = one_or_nan(all(is_finite(terms)));
     const Tensor entropy_weight =
         div(mul(mul(one, number(grad_aux_loss * options.entropy_weight(), one)),
                 entropy_loss_slope(terms)),
@@ -145,10 +160,10 @@ class LossGradient {
     const GradientSums entropy = entropy_gradients(options_, distributions);
     const Tensor leading = by_distribution(options_, distributions.leading.p);
     const Tensor trailing = by_distribution(options_, distributions.trailing.p);
-    const GradientSums sums{
-        add_codebook(entropy.leading, distributions.leading.p,
-                     matmul(trailing, transposed(average_))),
-        add_codebook(entropy.trailing, distributions.trailing.p, matmul(leading, average_))};
+    const GradientSums sums{add_codebook(entropy.leading, distributions.leading.p,
+                                         products(options_, trailing, transposed(average_))),
+                            add_codebook(entropy.trailing, distributions.trailing.p,
+                                         products(options_, leading, average_))};
     const Tensor by_logit = reshape(logit_gradient(sums, distributions), shape(codes.unit));
     const Tensor gradient = weigh(mul(by_logit, number(options_.logit_scale(), by_logit)), drawn);
     return options_.commits()
@@ -199,7 +214,35 @@ Tensor loss_sums(const Options& options, const Rows& x, const CountedRows& count
     add_part(options, x.read(part), marks_of(counted.counted, part), marks_of(counted.drawn, part),
              views);
   });
+  if (options.propagate_non_finite) {
+    // One code that counts and is not finite makes all losses NaN.
+    const Tensor all_but_counts = narrow(sums, 0, 2, options.loss_sums_size() - 2);
+    const Tensor of_rows = narrow(sums, 0, 2, 2);
+    copy(mul(all_but_counts, one_or_nan(all(is_finite(of_rows)))), all_but_counts);
+  }
   return sums;
+}
+
+std::shared_ptr<const Finding> find_wrong_sums(const Tensor& sums, const CountedRows& counted) {
+  const Tensor header = clone(narrow(sums, 0, 0, Options::kLossSumsHeader));
+  const Tensor rows = narrow(header, 0, 0, 1);
+  const Tensor entropy_rows = narrow(header, 0, 1, 1);
+  // As LossSumsHeader checks them.
+  const Tensor counts = narrow(header, 0, 0, 2);
+  const Tensor are_right =
+      bitwise_and(bitwise_and(greater_equal(rows, counted.count),
+                              greater_equal(entropy_rows, counted.drawn_count)),
+                  bitwise_and(greater_equal(rows, entropy_rows),
+                              all(equal(counts, to(to(counts, DType::kInt64), DType::kFloat64)))));
+  const Tensor matter = greater(counted.count, number(0, rows));
+  return std::make_shared<const Finding>(
+      Finding::Evidence{bitwise_and(logical_not(are_right), matter), counted.count,
+                        counted.drawn_count, rows},
+      [header](const Finding::Refused& refused) {
+        const Tensor on_cpu = to(header, DType::kFloat64, kCpu);
+        LossSumsHeader::from(static_cast<const double*>(on_cpu.const_data_ptr()))
+            .require_rows(refused.row, refused.column);
+      });
 }
 
 Tensor loss_terms(const Options& options, const Tensor& sums) {
@@ -214,9 +257,14 @@ Tensor loss_terms(const Options& options, const Tensor& sums) {
   copy(div(views.entropy, divisor(options, views.entropy_rows)), narrow(terms, 0, 0, 1));
   copy(div(codebook, number(static_cast<double>(options.codebooks), codebook)),
        narrow(terms, 0, 1, 1));
-  copy(div(mul(views.commitment, number(options.commitment_scale(), sums)),
-           divisor(options, views.rows)),
-       narrow(terms, 0, 2, 1));
+  const Tensor commitment = narrow(terms, 0, 2, 1);
+  if (options.commits()) {
+    copy(div(mul(views.commitment, number(options.commitment_scale(), sums)),
+             divisor(options, views.rows)),
+         commitment);
+  } else {
+    copy(number(0, sums), commitment);
+  }
   copy(views.rows, narrow(terms, 0, 3, 1));
   copy(views.entropy_rows, narrow(terms, 0, 4, 1));
   return terms;

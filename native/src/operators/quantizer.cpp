@@ -18,10 +18,12 @@ Forward forward(const Options& options, const Rows& x, const std::optional<Tenso
           std::move(quantized.finding)};
 }
 
-Rows backward(const Options& options, const Rows& x, const DeviceLosses& losses, const Tensor* sums,
-              const Rows* grad_quantized, double grad_aux_loss) {
-  return gradient(options, x, losses.counted, sums == nullptr ? &losses.sums : sums, grad_quantized,
-                  grad_aux_loss);
+Backward backward(const Options& options, const Rows& x, const DeviceLosses& losses,
+                  const Tensor* sums, const Rows* grad_quantized, double grad_aux_loss) {
+  const bool looks_at_sums = sums != nullptr && grad_aux_loss != 0;
+  return {gradient(options, x, losses.counted, sums == nullptr ? &losses.sums : sums,
+                   grad_quantized, grad_aux_loss),
+          looks_at_sums ? find_wrong_sums(*sums, losses.counted) : nullptr};
 }
 
 }  // namespace bsq::operators

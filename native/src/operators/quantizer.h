@@ -31,9 +31,14 @@ struct Forward {
 [[nodiscard]] Forward forward(const Options& options, const Rows& x,
                               const std::optional<Tensor>& mask);
 
-// grad_x, of the type of x. sums are those of all rows of the loss, NULL for those of x;
-// grad_quantized may be NULL.
-[[nodiscard]] Rows backward(const Options& options, const Rows& x, const DeviceLosses& losses,
-                            const Tensor* sums, const Rows* grad_quantized, double grad_aux_loss);
+struct Backward {
+  Rows grad_x;                             // of the type of x
+  std::shared_ptr<const Finding> finding;  // NULL where there is nothing to find
+};
+
+// sums are those of all rows of the loss, NULL for those of x. grad_quantized may be NULL.
+[[nodiscard]] Backward backward(const Options& options, const Rows& x, const DeviceLosses& losses,
+                                const Tensor* sums, const Rows* grad_quantized,
+                                double grad_aux_loss);
 
 }  // namespace bsq::operators
