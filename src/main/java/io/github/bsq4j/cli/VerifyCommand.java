@@ -20,14 +20,16 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
-/** The parity kit: golden cases written by the reference, against this machine's quantizer. */
+/** The parity kit: golden cases written by other projects, against this machine's quantizer. */
 @Command(
     name = "verify",
     header = "Check the quantizer on this machine against golden cases.",
     description =
-        "Golden cases are inputs with the outputs and gradients that the reference computed. The"
-            + " table shows, for each field, the largest error as a fraction of its tolerance: a"
-            + " case passes if all are at most 1. For indices it shows how many differ.",
+        "Golden cases are inputs with the outputs and gradients that SpeechBrain's quantizer, or"
+            + " BSQ-ViT's or lucidrains' LFQ, computed; their metadata tell which. The table shows,"
+            + " for each field that is right there, the largest error as a fraction of its"
+            + " tolerance: a case passes if all are at most 1. For indices it shows how many"
+            + " differ.",
     customSynopsis = "bsq verify [OPTIONS] FILE.safetensors...")
 final class VerifyCommand implements Callable<Integer> {
   private enum PathName {
@@ -106,14 +108,14 @@ final class VerifyCommand implements Callable<Integer> {
     return !unreadable.isEmpty() ? Main.BAD_INPUT : failed > 0 ? Main.FAILED : 0;
   }
 
-  /** The quantizer refuses what the file holds: NaN in x, or a code_dim too large for losses. */
+  /** The quantizer refuses what the file holds: NaN in x, or codes too long for losses. */
   private static boolean isFaultOfFile(BsqException e) {
     return e.code() == BsqException.Code.INVALID_ARGUMENT
         || e.code() == BsqException.Code.UNSUPPORTED;
   }
 
   private static String error(Comparison comparison) {
-    if (comparison.field().equals("indices")) {
+    if (comparison.counted()) {
       return String.format(Locale.ROOT, "%.0f", comparison.error());
     }
     if (comparison.error() == Double.MAX_VALUE) {

@@ -1,86 +1,91 @@
 package io.github.bsq4j.parity;
 
+import io.github.bsq4j.Batch;
 import io.github.bsq4j.DType;
+import io.github.bsq4j.EntropyForm;
 import io.github.bsq4j.HostQuantization;
-import io.github.bsq4j.NonFinitePolicy;
+import io.github.bsq4j.LossSums;
+import io.github.bsq4j.Losses;
 import io.github.bsq4j.QuantizerOptions;
 import io.github.bsq4j.io.MalformedFileException;
-import io.github.bsq4j.io.Messages;
-import io.github.bsq4j.io.SafetensorsFile;
 import java.nio.file.FileSystemException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.LinkedHashMap;
+import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
-import java.util.function.DoubleUnaryOperator;
 import java.util.function.IntToDoubleFunction;
 import java.util.stream.IntStream;
 
 /**
- * Inputs with the outputs and gradients that the reference gave for them, from a .safetensors file:
- * {@code x [..., D]}, {@code quantized [..., D]}, {@code indices [...]} (int64), {@code aux_loss
- * []}, and, where gradients are to be compared, {@code cotangent}, {@code grad_quant} and {@code
- * grad_aux}, all {@code [..., D]} and of the type of x, which is float32, float64, float16 or
- * bfloat16. {@code per_sample_entropy []} and {@code codebook_entropy []} may be there too. What is
- * expected may be float64 whatever x is, so that it need not be rounded. The metadata hold {@code
- * code_dim}, {@code inv_temperature}, {@code entropy_loss_weight}, {@code diversity_gamma}, and may
- * hold {@code non_finite = propagate} and wider absolute tolerances, {@code aux_loss_absolute},
+ * Inputs with the outputs and gradients that somebody else's quantizer gave for them, from a
+ * .safetensors file: SpeechBrain's, BSQ-ViT's or lucidrains' LFQ. {@link GoldenOrigin} tells them
+ * apart by their metadata, and which of their fields is what.
+ *
+ * <p>SpeechBrain's files have {@code x [..., D]}, {@code quantized [..., D]}, {@code indices [...]}
+ * (int64), {@code aux_loss []}, and, where gradients are to be compared, {@code cotangent}, {@code
+ * grad_quant} and {@code grad_aux}, all {@code [..., D]} and of the type of x, which is float32,
+ * float64, float16 or bfloat16. What is expected may be float64 whatever x is, so that it need not
+ * be rounded. The metadata hold {@code code_dim}, {@code inv_temperature}, {@code
+ * entropy_loss_weight}, {@code diversity_gamma}.
+ *
+ * <p>Files of any origin may say which rows count: by {@code mask} (uint8, in the shape of the
+ * rows), {@code lengths [items]} (int64) or {@code relative_lengths [items]}. Their metadata may
+ * hold {@code parts}, the number of parts of x along its first dimension whose sums are to be
+ * merged, and wider absolute tolerances: {@code aux_loss_absolute}, {@code entropy_loss_absolute},
  * {@code entropy_absolute}, {@code gradient_absolute}.
  */
 public final class GoldenCase {
   /**
    * How one field compares.
    *
-   * @param field its name in the file
+   * @param field its name in the file; with {@code merged} before it, how the same compares where
+   *     it comes from merged sums
+   * @param counted whether it holds integers
    * @param error the largest error as a fraction of its tolerance, {@link Double#MAX_VALUE} where
-   *     only one side is NaN; for indices, the number that differ
+   *     only one side is NaN; for integers, the number that differ
    * @param passed whether it is within tolerance
    */
-  public record Comparison(String field, double error, boolean passed) {}
+  public record Comparison(String field, boolean counted, double error, boolean passed) {}
 
-  private static final List<String> SCALARS =
-      List.of("aux_loss", "per_sample_entropy", "codebook_entropy");
+  /** What is expected of a field: the one or the other. */
+  @SuppressWarnings("ArrayRecordComponent") // nobody compares two of them
+  private record Expected(String field, long[] counts, double[] numbers) {}
 
   /** The norm below which the reference treats it as a constant. */
   private static final double MIN_NORM = 1e-12;
 
+  private static final String MERGED = "merged ";
+  private static final int MAX_PARTS = 1000;
+  private static final long MAX_ITEMS = Integer.MAX_VALUE; // more where they are empty
+
   private final QuantizerOptions options;
   private final DType dtype;
   private final long[] shape;
+  private final Codes codes;
+  private final Counted counted;
+  private final int parts;
   private final Tolerance tolerance;
   private final Rounding rounding;
-  private final long[] indices;
+  private final double[] x;
+  private final double[] cotangent;
+  private final Map<Quantity, Expected> expected = new EnumMap<>(Quantity.class);
 
-  /** The floating-point fields. */
-  private final Map<String, double[]> values = new LinkedHashMap<>();
-
-  private GoldenCase(Path path, SafetensorsFile file) throws FileSystemException {
-    options = options(path, file);
-    dtype = dtype(path, file, "x");
-    tolerance = tolerance(path, file, Tolerance.of(dtype));
+  private GoldenCase(GoldenFile file) throws FileSystemException {
+    options = options(file);
+    dtype = file.dtype("x");
+    shape = shape(file, options);
+    codes = new Codes(options, shape);
+    counted = counted(file, codes);
+    parts = parts(file, codes);
+    tolerance = tolerance(file, Tolerance.of(dtype));
     rounding = Rounding.of(dtype);
-    shape = file.shape("x");
-    int dim = options.codeDim();
-    if (shape.length == 0 || shape[shape.length - 1] != dim) {
-      throw new MalformedFileException(
-          path, "x has shape " + Arrays.toString(shape) + ", but code_dim is " + dim);
-    }
-    indices = file.longs("indices");
-    requireShape(path, file, "indices", Arrays.copyOf(shape, shape.length - 1));
-
-    values.put("x", Numbers.read(file.data("x"), dtype));
-    readExpected(path, file, "quantized", shape);
-    if (file.names().contains("cotangent")) {
-      readCotangent(path, file);
-      readExpected(path, file, "grad_quant", shape);
-      readExpected(path, file, "grad_aux", shape);
-    }
-    for (String name : SCALARS) {
-      if (name.equals("aux_loss") || file.names().contains(name)) {
-        readExpected(path, file, name);
-      }
+    x = file.numbers("x", shape);
+    Map<String, Quantity> fields = file.origin().fields(file, options);
+    cotangent = fields.containsValue(Quantity.GRAD_QUANT) ? cotangent(file) : null;
+    for (var field : fields.entrySet()) {
+      expected.put(field.getValue(), expected(file, field.getKey(), field.getValue()));
     }
   }
 
@@ -90,7 +95,7 @@ public final class GoldenCase {
    * @throws MalformedFileException if the file is not one; the message says what is wrong
    */
   public static GoldenCase read(Path path) throws FileSystemException {
-    return new GoldenCase(path, SafetensorsFile.read(path));
+    return new GoldenCase(GoldenFile.read(path));
   }
 
   /** What the case's quantizer is made with. */
@@ -103,193 +108,274 @@ public final class GoldenCase {
     return dtype;
   }
 
+  /** Whether only some of the rows may count. */
+  boolean isMasked() {
+    return counted != Counted.ALL;
+  }
+
+  /** Of how many parts the sums are merged; 1 for none. */
+  int parts() {
+    return parts;
+  }
+
   /**
    * Runs the case through a path that serves {@link #dtype()}, and compares every field that it
    * holds.
    */
   public List<Comparison> compare(QuantizerPath path) {
-    PathQuantizer quantizer = path.quantizer(options, dtype, shape);
-    double[] x = values.get("x");
-    int wrong = differing(quantizer.encode(x));
+    PathQuantizer quantizer =
+        path.quantizer(options, dtype, shape).counting(counted.in(codes.batch(), 0));
     HostQuantization<double[]> result = quantizer.forward(x);
-    wrong += differing(result.indices());
-
     List<Comparison> comparisons = new ArrayList<>();
-    comparisons.add(new Comparison("indices", wrong, wrong == 0));
-    comparisons.add(compare("quantized", result.quantized(), _ -> tolerance.quantizedAbsolute()));
-    addScalar(comparisons, "aux_loss", result.auxLoss(), tolerance::auxLoss);
-    addScalar(comparisons, "per_sample_entropy", result.perSampleEntropy(), tolerance::entropy);
-    addScalar(comparisons, "codebook_entropy", result.codebookEntropy(), tolerance::entropy);
-    if (values.containsKey("cotangent")) {
-      double[] cotangent = values.get("cotangent");
-      comparisons.add(compareGradient("grad_quant", quantizer.backward(x, cotangent, 0)));
-      comparisons.add(compareGradient("grad_aux", quantizer.backward(x, 1)));
+    expected.forEach(
+        (quantity, field) ->
+            comparisons.add(
+                switch (quantity) {
+                  case INDICES -> compareCounts(field, quantizer.encode(x), result.indices());
+                  case UNGROUPED_INDICES -> compareCounts(field, ungrouped(path).encode(x));
+                  case ROWS -> compareCounts(field, new long[] {result.losses().rows()});
+                  case QUANTIZED -> compareVectors(field, result.quantized());
+                  case DECODED -> compareVectors(field, quantizer.decode(result.indices()));
+                  case AUX_LOSS, PER_SAMPLE_ENTROPY, CODEBOOK_ENTROPY, ENTROPY_LOSS, COMMITMENT ->
+                      compareLoss(field.field(), quantity, result.losses());
+                  case GRAD_QUANT ->
+                      compareGradient(field.field(), quantity, quantizer.backward(x, cotangent, 0));
+                  case GRAD_AUX ->
+                      compareGradient(field.field(), quantity, quantizer.backward(x, 1));
+                }));
+    if (parts > 1) {
+      addMerged(comparisons, path);
     }
     return comparisons;
   }
 
+  /** One index for each code, as if it had one group. */
+  private PathQuantizer ungrouped(QuantizerPath path) {
+    return path.quantizer(
+        options.toBuilder().groupSize(options.codeDim()).entropyForm(EntropyForm.EXACT).build(),
+        dtype,
+        shape);
+  }
+
+  /** Losses and gradients from the sums of parts. */
+  private void addMerged(List<Comparison> comparisons, QuantizerPath path) {
+    List<Part> all = IntStream.range(0, parts).mapToObj(i -> new Part(path, i)).toList();
+    LossSums sums =
+        all.stream()
+            .map(part -> part.quantizer.lossSums(part.x))
+            .reduce(LossSums::plus)
+            .orElseThrow();
+    Losses losses = sums.losses();
+    expected.forEach(
+        (quantity, field) -> {
+          String name = MERGED + field.field();
+          if (quantity == Quantity.ROWS) {
+            Expected rows = new Expected(name, field.counts(), field.numbers());
+            comparisons.add(compareCounts(rows, new long[] {losses.rows()}));
+          } else if (quantity.kind() == Quantity.Kind.LOSS) {
+            comparisons.add(compareLoss(name, quantity, losses));
+          } else if (quantity == Quantity.GRAD_AUX) {
+            double[] gradient =
+                all.stream()
+                    .map(part -> part.quantizer.backward(part.x, 1, sums))
+                    .flatMapToDouble(Arrays::stream)
+                    .toArray();
+            comparisons.add(compareGradient(name, quantity, gradient));
+          }
+        });
+  }
+
+  /** Some of the items, which lie one after the other whatever the layout. */
+  private final class Part {
+    private final double[] x;
+    private final PathQuantizer quantizer;
+
+    Part(QuantizerPath path, int number) {
+      int items = Math.toIntExact(shape[0]);
+      int first = number * items / parts;
+      int last = (number + 1) * items / parts;
+      int itemLength = items == 0 ? 0 : GoldenCase.this.x.length / items;
+      long[] partShape = shape.clone();
+      partShape[0] = (long) last - first;
+      Batch batch = counted.in(new Codes(options, partShape).batch(), first);
+      x = Arrays.copyOfRange(GoldenCase.this.x, first * itemLength, last * itemLength);
+      quantizer = path.quantizer(options, dtype, partShape).counting(batch);
+    }
+  }
+
   // Comparing
 
+  /** Compares integers that may have been computed in several ways. */
+  private static Comparison compareCounts(Expected field, long[]... actuals) {
+    long wrong = 0;
+    for (long[] actual : actuals) {
+      long[] counts = field.counts();
+      wrong += IntStream.range(0, counts.length).filter(i -> actual[i] != counts[i]).count();
+    }
+    return new Comparison(field.field(), true, wrong, wrong == 0);
+  }
+
+  private Comparison compareVectors(Expected field, double[] actual) {
+    return compare(field.field(), field.numbers(), actual, _ -> tolerance.quantizedAbsolute());
+  }
+
+  private Comparison compareLoss(String name, Quantity quantity, Losses losses) {
+    double value = expected.get(quantity).numbers()[0];
+    double allowed = quantity.allowed(tolerance, value);
+    double error = Rounding.NONE.fraction(quantity.of(losses), value, allowed);
+    return new Comparison(name, false, error, error <= 1);
+  }
+
+  private Comparison compareGradient(String name, Quantity quantity, double[] actual) {
+    double[] gradient = expected.get(quantity).numbers();
+    double[] allowed = new double[codes.count()];
+    for (int code = 0; code < allowed.length; code++) {
+      double norm = norm(code);
+      double largest = 0;
+      for (int d = 0; d < options.codeDim(); d++) {
+        largest = Math.max(largest, norm * Math.abs(gradient[codes.at(code, d)]));
+      }
+      allowed[code] = tolerance.gradient(largest) / norm;
+    }
+    return compare(name, gradient, actual, i -> allowed[codes.codeOf(i)]);
+  }
+
   /** Compares what has the type of x; {@code allowed} says how far element i may be off. */
-  private Comparison compare(String field, double[] actual, IntToDoubleFunction allowed) {
-    double[] expected = values.get(field);
+  private Comparison compare(
+      String name, double[] wanted, double[] actual, IntToDoubleFunction allowed) {
     double largest = 0;
-    for (int i = 0; i < expected.length; i++) {
-      double error = rounding.fraction(actual[i], expected[i], allowed.applyAsDouble(i));
+    for (int i = 0; i < wanted.length; i++) {
+      double error = rounding.fraction(actual[i], wanted[i], allowed.applyAsDouble(i));
       largest = Math.max(largest, error);
     }
-    return new Comparison(field, largest, largest <= 1);
+    return new Comparison(name, false, largest, largest <= 1);
   }
 
-  private void addScalar(
-      List<Comparison> comparisons, String field, double actual, DoubleUnaryOperator allowed) {
-    if (values.containsKey(field)) {
-      double expected = values.get(field)[0];
-      double error = Rounding.NONE.fraction(actual, expected, allowed.applyAsDouble(expected));
-      comparisons.add(new Comparison(field, error, error <= 1));
-    }
-  }
-
-  private Comparison compareGradient(String field, double[] actual) {
-    int dim = options.codeDim();
-    double[] expected = values.get(field);
-    double[] allowed = new double[indices.length];
-    for (int row = 0; row < allowed.length; row++) {
-      double norm = norm(row);
-      double largest = 0;
-      for (int d = 0; d < dim; d++) {
-        largest = Math.max(largest, norm * Math.abs(expected[row * dim + d]));
-      }
-      allowed[row] = tolerance.gradient(largest) / norm;
-    }
-    return compare(field, actual, i -> allowed[i / dim]);
-  }
-
-  private double norm(int row) {
+  private double norm(int code) {
     double norm = 0;
-    for (int i = row * options.codeDim(); i < (row + 1) * options.codeDim(); i++) {
-      norm = Math.hypot(norm, values.get("x")[i]); // does not overflow
+    for (int d = 0; d < options.codeDim(); d++) {
+      norm = Math.hypot(norm, x[codes.at(code, d)]); // does not overflow
     }
     return Math.max(norm, MIN_NORM);
   }
 
-  private int differing(long[] actual) {
-    return (int) IntStream.range(0, indices.length).filter(i -> actual[i] != indices[i]).count();
-  }
-
   // Reading
 
-  private static QuantizerOptions options(Path path, SafetensorsFile file)
-      throws MalformedFileException {
-    double dim = number(path, file, "code_dim");
-    if (dim != (int) dim) {
-      throw new MalformedFileException(path, "bad metadata: code_dim is no integer: " + dim);
-    }
+  private static QuantizerOptions options(GoldenFile file) throws MalformedFileException {
     try {
-      return QuantizerOptions.builder((int) dim)
-          .inverseTemperature(number(path, file, "inv_temperature"))
-          .entropyLossWeight(number(path, file, "entropy_loss_weight"))
-          .diversityGamma(number(path, file, "diversity_gamma"))
-          .nonFinitePolicy(
-              "propagate".equals(file.metadata().get("non_finite"))
-                  ? NonFinitePolicy.PROPAGATE
-                  : NonFinitePolicy.REFUSE)
-          .build();
+      return file.origin().options(file);
     } catch (IllegalArgumentException e) {
-      throw new MalformedFileException(path, "bad metadata: " + e.getMessage());
+      throw file.malformed("bad metadata: " + e.getMessage());
     }
   }
 
-  private static double number(Path path, SafetensorsFile file, String key)
+  private static long[] shape(GoldenFile file, QuantizerOptions options)
       throws MalformedFileException {
-    String value = metadata(path, file, key);
-    try {
-      return Double.parseDouble(value);
-    } catch (NumberFormatException _) {
-      throw new MalformedFileException(
-          path, "bad metadata: " + key + " is no number: " + Messages.quote(value));
+    long[] shape = file.shape("x");
+    if (!Codes.fit(options, shape)) {
+      String codebooks = options.codebooks() == 1 ? "" : options.codebooks() + " codebooks of ";
+      throw file.malformed(
+          "x has shape "
+              + Arrays.toString(shape)
+              + ", but code_dim is "
+              + codebooks
+              + options.codeDim());
     }
+    return shape;
   }
 
-  private static Tolerance tolerance(Path path, SafetensorsFile file, Tolerance usual)
+  private static Counted counted(GoldenFile file, Codes codes) throws FileSystemException {
+    Batch batch = codes.batch();
+    Counted counted = Counted.ALL;
+    if (file.has("mask")) {
+      counted = Counted.mask(file.bytes("mask", codes.rowShape()));
+    } else if (file.has("lengths")) {
+      counted = Counted.lengths(file.longs("lengths", batch.items()));
+    } else if (file.has("relative_lengths")) {
+      counted = Counted.relativeLengths(file.numbers("relative_lengths", batch.items()));
+    }
+    try {
+      counted.in(batch, 0);
+    } catch (IllegalArgumentException e) {
+      throw file.malformed(e.getMessage());
+    }
+    return counted;
+  }
+
+  private static int parts(GoldenFile file, Codes codes) throws MalformedFileException {
+    int parts = file.integer("parts", 1);
+    boolean divisible = codes.rowShape().length > 0 && codes.batch().items() <= MAX_ITEMS;
+    if (parts < 1 || parts > (divisible ? MAX_PARTS : 1)) {
+      throw file.malformed(
+          "bad metadata: parts is "
+              + parts
+              + "; expected 1 to "
+              + MAX_PARTS
+              + ", and 1 where x is a single row");
+    }
+    return parts;
+  }
+
+  private static Tolerance tolerance(GoldenFile file, Tolerance usual)
       throws MalformedFileException {
     return new Tolerance(
         usual.quantizedAbsolute(),
-        tolerance(path, file, "aux_loss_absolute", usual.auxLossAbsolute()),
-        tolerance(path, file, "entropy_absolute", usual.entropyAbsolute()),
+        tolerance(file, "aux_loss_absolute", usual.auxLossAbsolute()),
+        tolerance(file, "entropy_loss_absolute", usual.entropyLossAbsolute()),
+        tolerance(file, "entropy_absolute", usual.entropyAbsolute()),
+        usual.commitmentAbsolute(),
         usual.scalarRelative(),
-        tolerance(path, file, "gradient_absolute", usual.gradientAbsolute()),
+        tolerance(file, "gradient_absolute", usual.gradientAbsolute()),
         usual.gradientRelative());
   }
 
-  private static double tolerance(Path path, SafetensorsFile file, String key, double usual)
+  private static double tolerance(GoldenFile file, String key, double usual)
       throws MalformedFileException {
-    String value = file.metadata().get(key);
-    if (value == null) {
-      return usual;
-    }
-    double tolerance = number(path, file, key);
+    double tolerance = file.number(key, usual);
     if (!(tolerance >= 0 && tolerance < Double.POSITIVE_INFINITY)) {
-      throw new MalformedFileException(
-          path, "bad metadata: " + key + " is " + tolerance + "; expected a number of at least 0");
+      throw file.malformed(
+          "bad metadata: " + key + " is " + tolerance + "; expected a number of at least 0");
     }
     return tolerance;
   }
 
-  private static String metadata(Path path, SafetensorsFile file, String key)
-      throws MalformedFileException {
-    String value = file.metadata().get(key);
-    if (value == null) {
-      throw new MalformedFileException(
-          path, "is no golden case of SpeechBrain's quantizer: its metadata has no " + key);
+  private double[] cotangent(GoldenFile file) throws FileSystemException {
+    double[] values = file.numbers("cotangent", shape);
+    if (file.dtype("cotangent") != dtype) {
+      throw file.malformed(
+          "cotangent is "
+              + file.dtype("cotangent")
+              + ", but x is "
+              + dtype
+              + "; expected the same type");
     }
-    return value;
+    return values;
   }
 
-  private void readCotangent(Path path, SafetensorsFile file) throws FileSystemException {
-    requireShape(path, file, "cotangent", shape);
-    DType found = dtype(path, file, "cotangent");
-    if (found != dtype) {
-      throw new MalformedFileException(
-          path, "cotangent is " + found + ", but x is " + dtype + "; expected the same type");
-    }
-    values.put("cotangent", Numbers.read(file.data("cotangent"), dtype));
-  }
-
-  private void readExpected(Path path, SafetensorsFile file, String name, long... expectedShape)
+  private Expected expected(GoldenFile file, String name, Quantity quantity)
       throws FileSystemException {
-    requireShape(path, file, name, expectedShape);
-    DType found = dtype(path, file, name);
-    if (found != dtype && found != DType.FLOAT64) {
-      throw new MalformedFileException(
-          path, name + " is " + found + ", but x is " + dtype + "; expected that or FLOAT64");
-    }
-    values.put(name, Numbers.read(file.data(name), found));
-  }
-
-  private static void requireShape(Path path, SafetensorsFile file, String name, long[] shape)
-      throws MalformedFileException {
-    if (!Arrays.equals(file.shape(name), shape)) {
-      throw new MalformedFileException(
-          path,
-          name
-              + " has shape "
-              + Arrays.toString(file.shape(name))
-              + "; expected "
-              + Arrays.toString(shape));
-    }
-  }
-
-  private static DType dtype(Path path, SafetensorsFile file, String name)
-      throws MalformedFileException {
-    return switch (file.type(name)) {
-      case F32 -> DType.FLOAT32;
-      case F64 -> DType.FLOAT64;
-      case F16 -> DType.FLOAT16;
-      case BF16 -> DType.BFLOAT16;
-      default ->
-          throw new MalformedFileException(
-              path, name + " is of type " + file.type(name) + "; expected F32, F64, F16 or BF16");
+    return switch (quantity) {
+      case INDICES -> new Expected(name, file.longs(name, file.origin().indexShape(codes)), null);
+      case UNGROUPED_INDICES -> new Expected(name, file.longs(name, codes.rowShape()), null);
+      case ROWS -> new Expected(name, file.longs(name), null);
+      case QUANTIZED, DECODED -> new Expected(name, null, numbers(file, name, shape));
+      case AUX_LOSS, PER_SAMPLE_ENTROPY, CODEBOOK_ENTROPY, ENTROPY_LOSS, COMMITMENT ->
+          new Expected(name, null, numbers(file, name));
+      case GRAD_QUANT, GRAD_AUX -> {
+        double[] gradient = numbers(file, name, shape);
+        yield new Expected(name, null, file.origin().gradientByX(gradient, x, codes));
+      }
     };
+  }
+
+  private double[] numbers(GoldenFile file, String name, long... expectedShape)
+      throws FileSystemException {
+    double[] values = file.numbers(name, expectedShape);
+    DType found = file.dtype(name);
+    if (found != dtype && found != DType.FLOAT64) {
+      throw file.malformed(
+          name + " is " + found + ", but x is " + dtype + "; expected that or FLOAT64");
+    }
+    return values;
   }
 }

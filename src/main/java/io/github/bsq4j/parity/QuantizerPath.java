@@ -26,8 +26,9 @@ public interface QuantizerPath {
    * The quantizer on this path.
    *
    * @param dtype the type of x, codes and gradients, one that this path serves
-   * @param shape the shape of x, {@code [..., codeDim]}; none for {@code [rows, codeDim]} of as
-   *     many rows as there are in each call. Paths that know rows alone ignore it.
+   * @param shape the shape of x, {@code [..., codebooks · codeDim]}, or with channels first {@code
+   *     [items, codebooks · codeDim, ...]}; none for {@code [rows, codebooks · codeDim]} of as many
+   *     rows as there are in each call
    */
   PathQuantizer quantizer(QuantizerOptions options, DType dtype, long... shape);
 }

@@ -34,7 +34,8 @@ record Rounding(int precision, int minExponent, double overflow) {
     double largest = Math.abs(expected) + allowed;
     boolean bothNan = Double.isNaN(expected) && Double.isNaN(actual);
     boolean overflown =
-        largest >= overflow && actual == Math.copySign(Double.POSITIVE_INFINITY, expected);
+        (actual == Double.POSITIVE_INFINITY && expected + allowed >= overflow)
+            || (actual == Double.NEGATIVE_INFINITY && expected - allowed <= -overflow);
     double error = Math.abs(actual - expected) - halfUlp(largest);
     if (bothNan || actual == expected || overflown || error <= 0) {
       return 0;

@@ -1,14 +1,17 @@
 package io.github.bsq4j.parity;
 
+import io.github.bsq4j.Batch;
 import io.github.bsq4j.BinarySphericalQuantizer;
 import io.github.bsq4j.DType;
 import io.github.bsq4j.HostQuantization;
+import io.github.bsq4j.LossSums;
 import io.github.bsq4j.Quantization;
 import io.github.bsq4j.QuantizerOptions;
 import io.github.bsq4j.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
+import java.util.Optional;
 
 /**
  * The quantizer on tensors. Results of a wrong type or shape are {@link IllegalStateException}s.
@@ -24,17 +27,33 @@ final class TensorQuantizer implements PathQuantizer {
   private final DType dtype;
   private final long[] shape;
   private final TensorMaker maker;
+  private final Optional<MemorySegment> mask;
 
   /**
    * A quantizer on vectors of this type.
    *
-   * @param shape their shape; empty for {@code [rows, codeDim]}
+   * @param shape their shape; empty for {@code [rows, codebooks · codeDim]}
    */
   TensorQuantizer(QuantizerOptions options, DType dtype, long[] shape, TensorMaker maker) {
-    this.quantizer = BinarySphericalQuantizer.create(options);
+    this(BinarySphericalQuantizer.create(options), dtype, shape, maker, Optional.empty());
+  }
+
+  private TensorQuantizer(
+      BinarySphericalQuantizer quantizer,
+      DType dtype,
+      long[] shape,
+      TensorMaker maker,
+      Optional<MemorySegment> mask) {
+    this.quantizer = quantizer;
     this.dtype = dtype;
     this.shape = shape.clone();
     this.maker = maker;
+    this.mask = mask;
+  }
+
+  @Override
+  public PathQuantizer counting(Batch batch) {
+    return new TensorQuantizer(quantizer, dtype, shape, maker, batch.mask());
   }
 
   @Override
@@ -46,11 +65,13 @@ final class TensorQuantizer implements PathQuantizer {
 
   @Override
   public double[] decode(long[] indices) {
-    long[] indexShape = indexShape(indices.length * quantizer.codeDim());
-    long[] decodedShape = Arrays.copyOf(indexShape, indexShape.length + 1);
-    decodedShape[indexShape.length] = quantizer.codeDim();
+    QuantizerOptions options = quantizer.options();
+    int elements = indices.length / options.indicesPerRow() * options.rowLength();
+    boolean oneIndex = shape.length == 1 && options.indicesPerRow() == 1; // [1] is one row of them
+    long[] decodedShape = oneIndex ? new long[] {1, elements} : vectorShape(elements);
     try (Arena arena = Arena.ofConfined()) {
-      Tensor in = maker.make(arena, MemorySegment.ofArray(indices), DType.INT64, indexShape);
+      MemorySegment data = MemorySegment.ofArray(indices);
+      Tensor in = maker.make(arena, data, DType.INT64, indexShape(elements));
       return numbers(quantizer.decode(arena, in, dtype), decodedShape);
     }
   }
@@ -58,7 +79,7 @@ final class TensorQuantizer implements PathQuantizer {
   @Override
   public HostQuantization<double[]> forward(double[] x) {
     try (Arena arena = Arena.ofConfined()) {
-      Quantization result = quantizer.forward(arena, vectors(arena, x));
+      Quantization result = quantization(arena, x);
       return new HostQuantization<>(
           numbers(result.quantized(), vectorShape(x.length)),
           indices(result.indices(), x.length),
@@ -67,19 +88,34 @@ final class TensorQuantizer implements PathQuantizer {
   }
 
   @Override
+  public LossSums lossSums(double[] x) {
+    try (Arena arena = Arena.ofConfined()) {
+      return quantization(arena, x).lossSums();
+    }
+  }
+
+  @Override
   public double[] backward(double[] x, double[] gradQuantized, double gradAuxLoss) {
     try (Arena arena = Arena.ofConfined()) {
-      Quantization result = quantizer.forward(arena, vectors(arena, x));
       Tensor gradient = vectors(arena, gradQuantized);
-      return numbers(result.backward(arena, gradient, gradAuxLoss), vectorShape(x.length));
+      Tensor gradX = quantization(arena, x).backward(arena, gradient, gradAuxLoss);
+      return numbers(gradX, vectorShape(x.length));
     }
   }
 
   @Override
   public double[] backward(double[] x, double gradAuxLoss) {
     try (Arena arena = Arena.ofConfined()) {
-      Quantization result = quantizer.forward(arena, vectors(arena, x));
-      return numbers(result.backward(arena, gradAuxLoss), vectorShape(x.length));
+      Tensor gradX = quantization(arena, x).backward(arena, gradAuxLoss);
+      return numbers(gradX, vectorShape(x.length));
+    }
+  }
+
+  @Override
+  public double[] backward(double[] x, double gradAuxLoss, LossSums sums) {
+    try (Arena arena = Arena.ofConfined()) {
+      Tensor gradX = quantization(arena, x).backward(arena, gradAuxLoss, sums);
+      return numbers(gradX, vectorShape(x.length));
     }
   }
 
@@ -98,6 +134,15 @@ final class TensorQuantizer implements PathQuantizer {
     }
   }
 
+  private Quantization quantization(Arena arena, double[] x) {
+    Tensor in = vectors(arena, x);
+    if (mask.isEmpty()) {
+      return quantizer.forward(arena, in);
+    }
+    long[] rows = oneIfNone(codes(x.length).rowShape());
+    return quantizer.forward(arena, in, maker.make(arena, mask.get(), DType.UINT8, rows));
+  }
+
   private Tensor vectors(Arena arena, double[] values) {
     MemorySegment data = Numbers.write(values, dtype, arena);
     return maker.make(arena, data, dtype, vectorShape(values.length));
@@ -114,14 +159,21 @@ final class TensorQuantizer implements PathQuantizer {
   }
 
   private long[] vectorShape(int elements) {
-    int dim = quantizer.codeDim();
-    return shape.length == 0 ? new long[] {elements / dim, dim} : shape.clone();
+    int rowLength = quantizer.options().rowLength();
+    return shape.length == 0 ? new long[] {elements / rowLength, rowLength} : shape.clone();
   }
 
-  /** The leading dimensions of the vectors; 1 where there are none. */
   private long[] indexShape(int vectorElements) {
-    long[] vectors = vectorShape(vectorElements);
-    return vectors.length == 1 ? new long[] {1} : Arrays.copyOf(vectors, vectors.length - 1);
+    return oneIfNone(codes(vectorElements).indexShape());
+  }
+
+  private Codes codes(int vectorElements) {
+    return new Codes(quantizer.options(), vectorShape(vectorElements));
+  }
+
+  /** Tensors have a dimension. */
+  private static long[] oneIfNone(long[] dimensions) {
+    return dimensions.length == 0 ? new long[] {1} : dimensions;
   }
 
   private static void require(Tensor tensor, DType dtype, long[] shape) {

@@ -42,6 +42,9 @@ class RoundingTest {
     assertEquals(Double.MAX_VALUE, rounding.fraction(-infinity, limit, ALLOWED));
     assertEquals(Double.MAX_VALUE, rounding.fraction(infinity, Math.nextDown(limit), ALLOWED));
     assertTrue(rounding.fraction(largest, 2 * limit, ALLOWED) > 1);
+    // Where anything is right, so is either infinity.
+    assertEquals(0, rounding.fraction(-infinity, 1, 2 * limit));
+    assertEquals(Double.MAX_VALUE, rounding.fraction(-infinity, limit, limit));
   }
 
   @ParameterizedTest
