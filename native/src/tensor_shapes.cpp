@@ -22,6 +22,12 @@ std::string row_length_text(const Options& options) {
          std::to_string(options.row_length());
 }
 
+// What the shape of indices depends on.
+std::string indices_text(const Options& options) {
+  return "codebooks " + std::to_string(options.codebooks) + " and group_size " +
+         std::to_string(options.group_size);
+}
+
 Shape without_components(const Options& options, Shape rows) {
   rows.erase(rows.begin() + static_cast<int64_t>(row_dimension(options, rows)));
   return rows;
@@ -38,15 +44,14 @@ Shape row_indices_shape(const Options& options) {
   return shape;
 }
 
-Shape one_at_least(Shape shape) { return shape.empty() ? Shape{1} : shape; }
+Shape one_at_least(const Shape& shape) { return shape.empty() ? Shape{1} : shape; }
 
 // The leading dimensions of indices; may be none.
 Shape checked_leading(const Options& options, const Shape& indices) {
   const Shape last = row_indices_shape(options);
   if (indices.size() < last.size() || !std::equal(last.rbegin(), last.rend(), indices.rbegin())) {
     fail(Code::kInvalidArgument, "indices has shape ", to_string(indices),
-         ", expected to end with ", to_string(last), ", for ", options.codebooks, " codebooks of ",
-         options.groups(), " groups");
+         ", expected to end with ", to_string(last), ", for ", indices_text(options));
   }
   Shape leading(indices.begin(), indices.end() - static_cast<int64_t>(last.size()));
   if (options.channel_first && leading.empty()) {
@@ -89,10 +94,10 @@ Shape indices_shape(const Options& options, const Shape& rows, const char* what)
   }
   if (shape.size() > BSQ_MAX_RANK) {
     fail(Code::kInvalidArgument, what, " has rank ", rows.size(), ", expected at most ",
-         BSQ_MAX_RANK - 1, ", since its indices have one dimension more, for ", options.codebooks,
-         " codebooks of ", options.groups(), " groups");
+         BSQ_MAX_RANK - 1, ", since its indices have one dimension more, for ",
+         indices_text(options));
   }
-  return one_at_least(std::move(shape));
+  return one_at_least(shape);
 }
 
 Shape rows_shape(const Options& options, const Shape& indices) {

@@ -173,6 +173,63 @@ TEST(every_finding_counts) {
                 "indices[1] is 2, expected 0 to 1 for code_dim 1");
 }
 
+// Positions are those in the matrix of rows, wherever these are in memory.
+TEST(positions_in_other_layouts) {
+  bsq_options options = operators();
+  options.channel_first = 1;
+  for (const Shape& leading : std::vector<Shape>{{12}, {2, 6}, {6, 2}, {2, 3, 2}}) {
+    for (int64_t bad = 0; bad < 12; ++bad) {
+      std::vector<double> values(36, 1.0);
+      values[static_cast<size_t>(bad * 3 + 1)] = kNan;
+      values[35] = kInfinity;
+      Shape shape = leading;
+      shape.push_back(3);
+      Shape order{0, static_cast<int64_t>(leading.size())};
+      for (size_t i = 1; i < leading.size(); ++i) {
+        order.push_back(static_cast<int64_t>(i));
+      }
+      const Tensor x = permute(tensor_of(values, shape), order);
+      const std::string at = std::to_string(bad) + ", 1] is nan";
+      check_carries(encode(options, x), "x[" + at + ", expected a finite number");
+      check_carries(forward(options, x), "x[" + at + ", expected a finite number");
+    }
+  }
+}
+
+TEST(positions_of_groups_and_codebooks) {
+  bsq_options options = operators();
+  options.code_dim = 4;
+  options.group_size = 2;
+  options.codebooks = 2;
+  const Tensor indices = tensor_of<int64_t>({0, 1, 2, 3, 0, 1, 4, 3}, {2, 2, 2});
+  check_carries(decode(options, indices, BSQ_FLOAT32),
+                "indices[1, 2] is 4, expected 0 to 3 for group_size 2");
+  std::vector<double> values(16, 1.0);
+  values[14] = kInfinity;
+  check_carries(encode(options, tensor_of(values, {2, 8})),
+                "x[1, 6] is inf, expected a finite number");
+}
+
+TEST(masks_and_sums_carry_what_was_found_in_them) {
+  const bsq_options options = operators();
+  const Tensor bad = narrow(decode(options, bad_indices(), BSQ_FLOAT32), 0, 0, 2);
+  const Tensor bad_mask =
+      permute(narrow(convert(bad, BSQ_UINT8), 1, 0, 1), {1, 0});  // [1, 2]: the leading dimensions
+  const Tensor x = tensor_of<float>({1, -2, 3, -4, 5, -6}, {1, 2, 3});
+  check_carries(forward(options, x, bad_mask), kBadIndices);
+  check_carries(loss_sums_of(forward(options, x, bad_mask)), kBadIndices);
+  check_carries(loss_sums_of(forward(options, bad_rows())), kBadRows);
+  const Quantization good = forward(options, good_rows());
+  check_carries(backward(good, loss_sums_of(forward(options, bad_rows())), Tensor(), 1.0),
+                kBadRows);
+  check_carries(backward(good, zeros(BSQ_FLOAT64, {12}), Tensor(), 1.0),
+                "sums are of 0 rows that count and 0 of the entropies, but x has 2 and 2: expected "
+                "sums of all batches, that of x among them");
+  const bsq_options kernels = options_on(BSQ_IMPLEMENTATION_KERNELS);
+  CHECK_FAILS(try_make<bsq_quantization>(bsq_tensor_forward, &kernels, x.get(), bad_mask.get()),
+              BSQ_INVALID_ARGUMENT, kBadIndices);
+}
+
 TEST(kernels_refuse_at_once) {
   for (const int32_t implementation : {BSQ_IMPLEMENTATION_AUTOMATIC, BSQ_IMPLEMENTATION_KERNELS}) {
     const bsq_options kernels = options_on(implementation);

@@ -140,6 +140,19 @@ inline Shape strides_of(const Tensor& tensor) {
   return values;
 }
 
+inline bool is_contiguous(const Tensor& tensor) {
+  const Shape shape = shape_of(tensor);
+  const Shape strides = strides_of(tensor);
+  int64_t stride = 1;
+  for (size_t i = shape.size(); i-- > 0;) {
+    if (strides[i] != stride) {
+      return false;
+    }
+    stride *= std::max(shape[i], int64_t{1});
+  }
+  return true;
+}
+
 inline int64_t count_of(const Tensor& tensor) {
   int64_t count = 1;
   for (const int64_t size : shape_of(tensor)) {

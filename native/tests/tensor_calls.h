@@ -28,6 +28,10 @@ inline Quantization forward(const bsq_options& options, const Tensor& x) {
   return make<bsq_quantization>(bsq_tensor_forward, &options, x.get(), kNoTensor);
 }
 
+inline Quantization forward(const bsq_options& options, const Tensor& x, const Tensor& mask) {
+  return make<bsq_quantization>(bsq_tensor_forward, &options, x.get(), mask.get());
+}
+
 inline Tensor quantized_of(const Quantization& quantization) {
   return make(bsq_quantization_quantized, quantization.get());
 }
@@ -36,7 +40,18 @@ inline Tensor indices_of(const Quantization& quantization) {
   return make(bsq_quantization_indices, quantization.get());
 }
 
-// Without a gradient of the quantized rows: NULL.
+inline Tensor loss_sums_of(const Quantization& quantization) {
+  return make(bsq_quantization_loss_sums, quantization.get());
+}
+
+// Without sums or a gradient of the quantized rows: NULL.
+inline Tensor backward(const Quantization& quantization, const Tensor& sums,
+                       const Tensor& grad_quantized, double grad) {
+  return make(bsq_quantization_backward, quantization.get(), sums.get(), grad_quantized.get(),
+              grad);
+}
+
+// The same of x's own losses.
 inline Tensor backward(const Quantization& quantization, const Tensor& grad_quantized,
                        double grad) {
   return make(bsq_quantization_backward, quantization.get(), kNoTensor, grad_quantized.get(), grad);

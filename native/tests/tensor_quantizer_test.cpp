@@ -39,19 +39,6 @@ struct Results {
   std::vector<int64_t> code_indices;
 };
 
-bool is_contiguous(const Tensor& tensor) {
-  const Shape shape = shape_of(tensor);
-  const Shape strides = strides_of(tensor);
-  int64_t stride = 1;
-  for (size_t i = shape.size(); i-- > 0;) {
-    if (strides[i] != stride) {
-      return false;
-    }
-    stride *= std::max(shape[i], int64_t{1});
-  }
-  return true;
-}
-
 Results compute(const bsq_options& options, const Tensor& x, const Tensor& gradient,
                 const Tensor& indices) {
   const int32_t dtype = describe(x).dtype;

@@ -66,6 +66,7 @@ TEST(out_is_null) {
   refused(bsq_tensor_forward(&options, x.get(), nullptr, nullptr));
   refused(bsq_quantization_quantized(quantization.get(), nullptr));
   refused(bsq_quantization_indices(quantization.get(), nullptr));
+  refused(bsq_quantization_loss_sums(quantization.get(), nullptr));
   refused(bsq_quantization_backward(quantization.get(), nullptr, nullptr, 1.0, nullptr));
 }
 
@@ -95,6 +96,7 @@ TEST(objects_are_null) {
   refused(try_make<bsq_quantization>(bsq_tensor_forward, &options, kNoTensor, kNoTensor), "x");
   refused(try_make(bsq_quantization_quantized, kNoQuantization), "quantization");
   refused(try_make(bsq_quantization_indices, kNoQuantization), "quantization");
+  refused(try_make(bsq_quantization_loss_sums, kNoQuantization), "quantization");
   refused(try_make(bsq_quantization_backward, kNoQuantization, kNoTensor, kNoTensor, 1.0),
           "quantization");
   bsq_tensor_free(nullptr);
@@ -139,12 +141,12 @@ TEST(struct_sizes) {
   const Tensor x = tensor_of<float>({1, 2, 3}, {3});
   const Quantization quantization =
       make<bsq_quantization>(bsq_tensor_forward, &options, x.get(), kNoTensor);
-  for (const uint64_t bad : {uint64_t{0}, uint64_t{31}, uint64_t{4097}}) {
+  for (const uint64_t bad : {uint64_t{0}, uint64_t{63}, uint64_t{4097}}) {
     bsq_losses result = empty_losses();
     result.struct_size = bad;
     CHECK_FAILS(bsq_quantization_losses(quantization.get(), &result), BSQ_INVALID_ARGUMENT,
                 "bsq_losses.struct_size is " + std::to_string(bad) +
-                    ", expected at least 32 (sizeof(bsq_losses)) and at most 4096");
+                    ", expected at least 64 (sizeof(bsq_losses)) and at most 4096");
     bsq_tensor_info info{};
     info.struct_size = bad;
     CHECK_FAILS(bsq_tensor_describe(x.get(), &info), BSQ_INVALID_ARGUMENT,
@@ -389,8 +391,145 @@ TEST(arguments_of_the_quantizer) {
     CHECK_REFUSED(try_make<bsq_quantization>(bsq_tensor_forward, &options, wide.get(), kNoTensor),
                   BSQ_UNSUPPORTED, "code_dim is 25: the codebook entropy needs memory");
     options.code_dim = 64;
-    refused(try_make(bsq_tensor_encode, &options, x.get()), "code_dim is 64, expected 1 to 63");
+    refused(
+        try_make(bsq_tensor_encode, &options, x.get()),
+        "code_dim is 64, but an index has at most 63 bits: set group_size, for an index of each "
+        "group");
   }
+}
+
+template <class Body>
+void for_kernels_and_operators(const Body& body) {
+  for (const int32_t implementation : {BSQ_IMPLEMENTATION_KERNELS, BSQ_IMPLEMENTATION_OPERATORS}) {
+    bsq_options options = options_for(6);
+    options.implementation = implementation;
+    body(options);
+  }
+}
+
+TEST(rows_of_codebooks_and_channels) {
+  for_kernels_and_operators([](bsq_options options) {
+    const auto refused = [&](const Shape& shape, const std::string& expected) {
+      const Tensor x = zeros(BSQ_FLOAT32, shape);
+      CHECK_FAILS(try_make(bsq_tensor_encode, &options, x.get()), BSQ_INVALID_ARGUMENT,
+                  "x has " + expected);
+      CHECK_FAILS(try_make<bsq_quantization>(bsq_tensor_forward, &options, x.get(), kNoTensor),
+                  BSQ_INVALID_ARGUMENT, "x has " + expected);
+      CHECK_FAILS(try_make(bsq_tensor_codes_to_indices, &options, x.get()), BSQ_INVALID_ARGUMENT,
+                  "codes has " + expected);
+    };
+    options.codebooks = 2;
+    refused({2, 6}, "shape [2, 6], expected a last dimension of codebooks * code_dim 12");
+    options.channel_first = 1;
+    refused({2, 6, 12},
+            "shape [2, 6, 12], expected dimension 1 of codebooks * code_dim 12, for channel_first");
+    options.codebooks = 1;
+    refused({6}, "shape [6], expected dimension 1 of code_dim 6, for channel_first");
+    // Indices of two dimensions in place of one.
+    options.channel_first = 0;
+    options.codebooks = 2;
+    options.group_size = 2;
+    Shape highest(BSQ_MAX_RANK, 1);
+    highest.back() = 12;
+    refused(highest,
+            "rank 64, expected at most 63, since its indices have one dimension more, for "
+            "codebooks 2 and group_size 2");
+  });
+}
+
+TEST(indices_of_codebooks_and_groups) {
+  for_kernels_and_operators([](bsq_options options) {
+    const auto refused = [&](const Shape& shape, const std::string& message) {
+      const Tensor indices = zeros(BSQ_INT64, shape);
+      CHECK_FAILS(try_make(bsq_tensor_decode, &options, indices.get(), BSQ_FLOAT32),
+                  BSQ_INVALID_ARGUMENT, message);
+    };
+    options.codebooks = 2;
+    options.group_size = 2;
+    refused({5},
+            "indices has shape [5], expected to end with [2, 3], for codebooks 2 and group_size 2");
+    refused({5, 3, 2},
+            "indices has shape [5, 3, 2], expected to end with [2, 3], for codebooks 2 and "
+            "group_size 2");
+    options.channel_first = 1;
+    refused({2, 3},
+            "indices has shape [2, 3], expected a dimension of items before [2, 3], for "
+            "channel_first");
+    options.codebooks = 1;
+    refused({5, 2},
+            "indices has shape [5, 2], expected to end with [3], for codebooks 1 and group_size 2");
+  });
+}
+
+TEST(masks) {
+  for_kernels_and_operators([](bsq_options options) {
+    const auto refused = [&](const Shape& x, int32_t dtype, const Shape& shape,
+                             const std::string& message) {
+      const Tensor rows = zeros(BSQ_FLOAT32, x);
+      const Tensor mask = zeros(dtype, shape);
+      CHECK_FAILS(try_make<bsq_quantization>(bsq_tensor_forward, &options, rows.get(), mask.get()),
+                  BSQ_INVALID_ARGUMENT, message);
+    };
+    refused({2, 3, 6}, BSQ_FLOAT32, {2, 3}, "mask is float32, expected uint8");
+    refused({2, 3, 6}, BSQ_INT64, {2, 3}, "mask is int64, expected uint8");
+    refused({2, 3, 6}, BSQ_UINT8, {6},
+            "mask has shape [6], expected the leading dimensions of x, [2, 3]");
+    refused({2, 3, 6}, BSQ_UINT8, {2, 3, 1},
+            "mask has shape [2, 3, 1], expected the leading dimensions of x, [2, 3]");
+    refused({6}, BSQ_UINT8, {6}, "mask has shape [6], expected the leading dimensions of x, [1]");
+    options.channel_first = 1;
+    refused({2, 6, 3}, BSQ_UINT8, {2, 6},
+            "mask has shape [2, 6], expected the leading dimensions of x, [2, 3]");
+  });
+}
+
+TEST(loss_sums) {
+  for_kernels_and_operators([](const bsq_options& options) {
+    const Tensor x = tensor_of(Random(1).normals<float>(18), {3, 6});
+    const Tensor mask = tensor_of<uint8_t>({1, 0, 1}, {3});
+    const Quantization quantization =
+        make<bsq_quantization>(bsq_tensor_forward, &options, x.get(), mask.get());
+    const auto backward = [&](const Tensor& sums, double grad_aux_loss) {
+      return make(bsq_quantization_backward, quantization.get(), sums.get(), kNoTensor,
+                  grad_aux_loss);
+    };
+    const auto refused = [&](const Tensor& sums, const std::string& message) {
+      // Also where no loss is asked for.
+      CHECK_FAILS(outcome_of([&] { backward(sums, 0.0); }), BSQ_INVALID_ARGUMENT, message);
+    };
+    refused(zeros(BSQ_FLOAT32, {68}), "sums is float32, expected float64");
+    refused(zeros(BSQ_FLOAT64, {67}), "sums has shape [67], expected [68]");
+    refused(zeros(BSQ_FLOAT64, {4, 17}), "sums has shape [4, 17], expected [68]");
+    // Numbers: kernels refuse them at once, with operators the gradient is refused.
+    const auto numbers_refused = [&](const std::vector<double>& header,
+                                     const std::string& message) {
+      std::vector<double> sums(68, 1.0);
+      std::copy(header.begin(), header.end(), sums.begin());
+      const Tensor tensor = tensor_of(sums, {68});
+      CHECK_FAILS(outcome_of([&] { must(bsq_tensor_check(backward(tensor, 1.0).get())); }),
+                  BSQ_INVALID_ARGUMENT, message);
+      CHECK_OK(bsq_tensor_check(backward(tensor, 0.0).get()));
+    };
+    const double nan = std::numeric_limits<double>::quiet_NaN();
+    const std::string advice =
+        ", expected a number of rows: add the sums of several batches, element by element, and "
+        "nothing else";
+    numbers_refused({nan, 2}, "sums[0] is nan" + advice);
+    numbers_refused({2.5, 2}, "sums[0] is 2.5" + advice);
+    numbers_refused({1e300, 2}, "sums[0] is 1e+300" + advice);
+    numbers_refused({2, -1}, "sums[1] is -1" + advice);
+    numbers_refused({3, 4},
+                    "sums[1] is 4, expected 1 to 3: of the rows that count, sums[0], those of the "
+                    "entropies");
+    numbers_refused({2, 0},
+                    "sums[1] is 0, expected 1 to 2: of the rows that count, sums[0], those of the "
+                    "entropies");
+    numbers_refused({1, 1},
+                    "sums are of 1 rows that count and 1 of the entropies, but x has 2 and 2: "
+                    "expected sums of all batches, that of x among them");
+    CHECK_OK(bsq_tensor_check(
+        backward(make(bsq_quantization_loss_sums, quantization.get()), 1.0).get()));
+  });
 }
 
 // Sizes of results that no int64 counts, of tensors that are small because elements share memory.

@@ -27,9 +27,9 @@ Tensor not_finite(const Tensor& values) { return logical_not(is_finite(values));
 class Signs {
  public:
   Signs(const Options& options, const Rows& x)
-      : indices(empty({x.count(), options.row_indices()}, DType::kInt64, device(x.tensor()))),
-        refused_rows(empty({x.count()}, DType::kUInt8, device(x.tensor()))),
-        options_(options),
+      : options_(options),
+        indices_(empty({x.count(), options.row_indices()}, DType::kInt64, device(x.tensor()))),
+        refused_rows_(empty({x.count()}, DType::kUInt8, device(x.tensor()))),
         weights_(left_shift(integer(1, device(x.tensor())),
                             bit_shifts(options.group_size, device(x.tensor())))),
         zero_(scalar(0, dtype(x.tensor()), device(x.tensor()))) {}
@@ -39,19 +39,23 @@ class Signs {
   template <class RefusedIn>
   [[nodiscard]] Tensor add(const Tensor& matrix, const Part& part, const RefusedIn& refused_in) {
     const Tensor refused_codes = any(as_codes(options_, refused_in(matrix)), 2, /*keep_dim=*/true);
-    const Tensor bits =
+    Tensor bits =
         bitwise_and(as_codes(options_, greater(matrix, zero_)), logical_not(refused_codes));
     const Tensor groups = reshape(bits, {part.rows(), options_.row_indices(), options_.group_size});
-    copy(sum(mul(groups, weights_), 2), rows_of(indices, part));
-    copy(reshape(any(refused_codes, 1), {part.rows()}), rows_of(refused_rows, part));
+    copy(sum(mul(groups, weights_), 2), rows_of(indices_, part));
+    copy(reshape(any(refused_codes, 1), {part.rows()}), rows_of(refused_rows_, part));
     return bits;
   }
 
-  Tensor indices;       // int64 [rows, row_indices]
-  Tensor refused_rows;  // uint8 [rows]
+  // int64 [rows, row_indices]
+  [[nodiscard]] const Tensor& indices() const { return indices_; }
+  // uint8 [rows]
+  [[nodiscard]] const Tensor& refused_rows() const { return refused_rows_; }
 
  private:
   const Options& options_;
+  Tensor indices_;
+  Tensor refused_rows_;
   Tensor weights_;
   Tensor zero_;
 };
@@ -127,7 +131,7 @@ Quantized quantize(const Options& options, const Rows& x) {
     }
     quantized.write(codes, part);
   });
-  return {std::move(quantized), signs.indices, find_non_finite(options, x, signs.refused_rows)};
+  return {std::move(quantized), signs.indices(), find_non_finite(options, x, signs.refused_rows())};
 }
 
 Result encode(const Options& options, const Rows& x) {
@@ -135,7 +139,7 @@ Result encode(const Options& options, const Rows& x) {
   x.for_each_part(chunk_rows(options), [&](const Part& part) {
     static_cast<void>(signs.add(x.read(part), part, not_finite));
   });
-  return {signs.indices, find_non_finite(options, x, signs.refused_rows)};
+  return {signs.indices(), find_non_finite(options, x, signs.refused_rows())};
 }
 
 Result codes_to_indices(const Options& options, const Rows& codes) {
@@ -148,11 +152,11 @@ Result codes_to_indices(const Options& options, const Rows& codes) {
     static_cast<void>(signs.add(codes.read(part), part, no_code));
   });
   if (codes.count() == 0) {
-    return {signs.indices, nullptr};
+    return {signs.indices(), nullptr};
   }
-  return {signs.indices,
+  return {signs.indices(),
           std::make_shared<const Finding>(
-              evidence(codes, signs.refused_rows, no_code), [](const Finding::Refused& refused) {
+              evidence(codes, signs.refused_rows(), no_code), [](const Finding::Refused& refused) {
                 refuse_code(refused.row, refused.column, refused.number);
               })};
 }

@@ -208,7 +208,7 @@ GradientSums entropy_gradients(const Options& options, const Distributions& dist
 Tensor logit_gradient(const GradientSums& sums, const Distributions& distributions) {
   const Shape shape = bsq::shape(distributions.bits);
   const Halves halves(shape[1]);
-  const Tensor gradient = empty({shape[0], shape[1]}, DType::kFloat64, device(sums.leading));
+  Tensor gradient = empty({shape[0], shape[1]}, DType::kFloat64, device(sums.leading));
   copy(half_gradient(sums.leading, distributions.bits, 0, halves.leading_bits),
        narrow(gradient, 1, 0, halves.leading_bits));
   copy(half_gradient(sums.trailing, distributions.bits, halves.leading_bits, halves.trailing_bits),

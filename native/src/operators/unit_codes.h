@@ -8,8 +8,8 @@ namespace bsq::operators {
 
 // In float64, [rows, codebooks, code_dim] and, of the norms, [rows, codebooks, 1].
 struct UnitCodes {
-  // Of x[rows, row_length].
-  UnitCodes(const Options& options, const Tensor& x);
+  // Of rows[rows, row_length].
+  UnitCodes(const Options& options, const Tensor& rows);
 
   // The gradient with respect to x from that with respect to the unit codes: see cpu/unit_row.h.
   [[nodiscard]] Tensor backward(const Tensor& grad_unit) const;
