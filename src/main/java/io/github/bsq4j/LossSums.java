@@ -16,6 +16,9 @@ import java.lang.foreign.MemorySegment;
  * {@link EntropyForm#ANALYTICAL}. Immutable; all threads may share them.
  */
 public final class LossSums {
+  /** Up to here all whole numbers are doubles. */
+  private static final double MAX_ROWS = 0x1p53;
+
   private final QuantizerOptions options;
   private final double[] sums;
 
@@ -31,7 +34,7 @@ public final class LossSums {
    * @param options those that the sums were computed with
    * @param sums {@code bsq.h} tells what they are; they are copied
    * @throws IllegalArgumentException if there are more or fewer than these options make, or the
-   *     first two are no numbers of rows
+   *     first two, the rows that count and the rows that the entropies are of, are no such numbers
    * @throws BsqException if the losses of these options would take too much memory, or the library
    *     cannot be loaded
    */
@@ -50,8 +53,8 @@ public final class LossSums {
                   options.groupSize(),
                   options.entropyForm()));
     }
-    requireCount("sums[0]", sums[0], Long.MAX_VALUE);
-    requireCount("sums[1]", sums[1], (long) sums[0]);
+    requireCount("sums[0]", sums[0], 0, MAX_ROWS);
+    requireCount("sums[1]", sums[1], Math.min(sums[0], 1), sums[0]);
     return new LossSums(options, sums.clone());
   }
 
@@ -142,10 +145,10 @@ public final class LossSums {
     }
   }
 
-  private static void requireCount(String name, double count, long most) {
-    if (!(count >= 0 && count <= most && count == Math.rint(count))) {
+  private static void requireCount(String name, double count, double least, double most) {
+    if (!(count >= least && count <= most && count == Math.rint(count))) {
       throw new IllegalArgumentException(
-          name + " is " + count + ", expected a number of rows, at most " + most);
+          "%s is %s, expected a number of rows, %.0f to %.0f".formatted(name, count, least, most));
     }
   }
 

@@ -140,11 +140,18 @@ record QuantizerShapes(QuantizerOptions options) {
     long[] shape = indices.shape();
     long[] last = indexDimensions();
     int rows = shape.length - last.length;
-    int fewestRows = options.channelFirst() ? 1 : 0;
-    if (rows < fewestRows || !Arrays.equals(last, Arrays.copyOfRange(shape, rows, shape.length))) {
+    // Channels that come second come after the items, which may not be missing then.
+    boolean rowless = options.channelFirst() && rows == 0;
+    if (rows < 0
+        || rowless
+        || !Arrays.equals(last, Arrays.copyOfRange(shape, rows, shape.length))) {
       throw new IllegalArgumentException(
-          "indices has shape %s, expected last dimensions %s of %s"
-              .formatted(Arrays.toString(shape), Arrays.toString(last), indicesName()));
+          "indices has shape %s, expected %slast dimensions %s of %s"
+              .formatted(
+                  Arrays.toString(shape),
+                  rowless ? "dimensions of rows and " : "",
+                  Arrays.toString(last),
+                  indicesName()));
     }
     if (rows == NativeTensors.MAX_RANK) {
       throw new IllegalArgumentException(

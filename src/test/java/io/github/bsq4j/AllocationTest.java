@@ -27,8 +27,8 @@ class AllocationTest {
   /** How long the JVM may take to compile a call, on a busy machine. */
   private static final Duration PATIENCE = Duration.ofSeconds(20);
 
-  /** A record of three doubles. */
-  private static final long LOSSES_BYTES = 40;
+  /** A record of seven numbers of 8 bytes. */
+  private static final long LOSSES_BYTES = 72;
 
   /**
    * {@code com.sun.management.ThreadMXBean.getCurrentThreadAllocatedBytes}, by its name, since the
@@ -58,6 +58,8 @@ class AllocationTest {
         bitsToCodes: 0
         backward without losses: 0
         forward: 0
+        forward of a masked batch: 0
+        backward of a masked batch: 0
         """,
         child.out(),
         child.err());
@@ -98,6 +100,14 @@ class AllocationTest {
           "backward without losses",
           () -> QUANTIZER.backward(x, dtype, ROWS, MemorySegment.NULL, 0, vectors));
       print("forward", () -> QUANTIZER.forward(x, dtype, ROWS, vectors, indices), LOSSES_BYTES);
+      Batch batch = Batch.of(1, ROWS).withLengths(1);
+      print(
+          "forward of a masked batch",
+          () -> QUANTIZER.forward(x, dtype, batch, vectors, indices),
+          LOSSES_BYTES);
+      print(
+          "backward of a masked batch",
+          () -> QUANTIZER.backward(x, dtype, batch, MemorySegment.NULL, 1, vectors));
     }
 
     private static void print(String name, Runnable call) throws Throwable {

@@ -118,6 +118,125 @@ class HostPathTest {
     assertArrayEquals(new float[] {1, 2, 3, 4, 5, 6}, gradient);
   }
 
+  /** Two codebooks of codeDim 4 in groups of 2: four indices in a row of eight components. */
+  private static final QuantizerOptions GROUPED =
+      QuantizerOptions.builder(4).codebooks(2).groupSize(2).build();
+
+  private static final float[] GROUPED_X = {
+    1, -2, 3, 4, -1, -1, 2, -3, // 10 11 00 10
+    -1, 2, -3, 4, 5, 6, -7, -8 // 01 01 11 00
+  };
+
+  private static final long[] GROUPED_INDICES = {2, 3, 0, 2, 1, 1, 3, 0};
+
+  @Test
+  void groupsAndCodebooks() {
+    BinarySphericalQuantizer grouped = BinarySphericalQuantizer.create(GROUPED);
+    assertArrayEquals(GROUPED_INDICES, grouped.encode(GROUPED_X));
+    assertArrayEquals(GROUPED_INDICES, grouped.encode(GROUPED_X, Batch.of(1, 2)));
+    float[] quantized = new float[16];
+    for (int i = 0; i < 16; i++) {
+      quantized[i] = GROUPED_X[i] > 0 ? 0.5f : -0.5f;
+    }
+    assertArrayEquals(quantized, grouped.decode(GROUPED_INDICES));
+    assertArrayEquals(quantized, grouped.decode(GROUPED_INDICES, Batch.of(2, 1)));
+    assertArrayEquals(
+        TestData.doubles(quantized), grouped.decodeToDouble(GROUPED_INDICES, Batch.of(2)));
+    assertArrayEquals(GROUPED_INDICES, grouped.codesToIndices(quantized));
+    assertArrayEquals(
+        GROUPED_INDICES, grouped.codesToIndices(TestData.doubles(quantized), Batch.of(2)));
+    HostQuantization<float[]> result = grouped.forward(GROUPED_X);
+    assertArrayEquals(GROUPED_INDICES, result.indices());
+    assertArrayEquals(quantized, result.quantized());
+    assertEquals(2, result.losses().rows());
+    assertEquals(result.losses().auxLoss(), result.auxLoss());
+    assertEquals(result.losses().perSampleEntropy(), result.perSampleEntropy());
+    assertEquals(result.losses().codebookEntropy(), result.codebookEntropy());
+  }
+
+  @Test
+  void channelsFirst() {
+    BinarySphericalQuantizer channelFirst =
+        BinarySphericalQuantizer.create(QuantizerOptions.builder(DIM).channelFirst(true).build());
+    float[] x = {1, -1, -2, 0, 3, 5}; // X, of one item with two positions
+    Batch batch = Batch.of(1, 2);
+    float h = (float) HALF;
+    assertArrayEquals(INDICES, channelFirst.encode(x, batch));
+    assertArrayEquals(INDICES, channelFirst.encode(TestData.doubles(x), batch));
+    float[] quantized = {h, -h, -h, -h, h, h};
+    assertArrayEquals(quantized, channelFirst.decode(INDICES, batch));
+    assertArrayEquals(INDICES, channelFirst.codesToIndices(quantized, batch));
+    assertArrayEquals(quantized, channelFirst.forward(x, batch).quantized());
+    assertEquals(quantizer.forward(X).losses(), channelFirst.forward(x, batch).losses());
+    float[] gradient = quantizer.backward(X, X, 1);
+    assertArrayEquals(
+        new float[] {gradient[0], gradient[3], gradient[1], gradient[4], gradient[2], gradient[5]},
+        channelFirst.backward(x, batch, x, 1));
+    // So many rows are so many items of one position, in which channels come first and last.
+    assertArrayEquals(INDICES, channelFirst.encode(X));
+    assertArrayEquals(gradient, channelFirst.backward(X, X, 1));
+  }
+
+  @Test
+  void rowsThatDoNotCount() {
+    float[] x = {1, -2, 3, 7, 8, 9, -1, 0, 5};
+    Batch batch = Batch.of(3).withMask(true, false, true);
+    HostQuantization<float[]> expected = quantizer.forward(X);
+    HostQuantization<float[]> actual = quantizer.forward(x, batch);
+    assertEquals(expected.losses(), actual.losses());
+    assertEquals(2, actual.losses().rows());
+    assertArrayEquals(new long[] {0b101, 0b111, 0b001}, actual.indices());
+    float[] gradient = quantizer.backward(X, new float[6], 1);
+    float[] masked = quantizer.backward(x, batch, new float[9], 1);
+    assertArrayEquals(
+        new float[] {
+          gradient[0], gradient[1], gradient[2], 0, 0, 0, gradient[3], gradient[4], gradient[5]
+        },
+        masked);
+    MemorySegment segment = MemorySegment.ofArray(x);
+    Losses losses =
+        quantizer.forward(segment, DType.FLOAT32, batch, MemorySegment.NULL, MemorySegment.NULL);
+    assertEquals(expected.losses(), losses);
+    float[] gradX = new float[9];
+    quantizer.backward(
+        segment, DType.FLOAT32, batch, MemorySegment.NULL, 1, MemorySegment.ofArray(gradX));
+    assertArrayEquals(masked, gradX);
+    LossSums sums = quantizer.lossSums(x, batch);
+    assertEquals(expected.losses().auxLoss(), sums.losses().auxLoss(), 1e-12);
+    quantizer.backward(
+        segment, DType.FLOAT32, batch, sums, MemorySegment.NULL, 1, MemorySegment.ofArray(gradX));
+    assertArrayEquals(masked, gradX, 1e-9f);
+    assertArrayEquals(masked, quantizer.backward(x, batch, sums, new float[9], 1), 1e-9f);
+  }
+
+  @Test
+  void noRowCounts() {
+    Batch batch = Batch.of(2).withLengths(0, 0);
+    HostQuantization<float[]> result = quantizer.forward(X, batch);
+    assertEquals(new Losses(0, 0, 0, 0, 0, 0, 0), result.losses());
+    assertArrayEquals(INDICES, result.indices());
+    assertArrayEquals(new float[6], quantizer.backward(X, batch, new float[6], 1));
+    // Not even where softplus makes the loss positive.
+    BinarySphericalQuantizer positive =
+        BinarySphericalQuantizer.create(QuantizerOptions.builder(DIM).positiveOffset(5).build());
+    assertEquals(new Losses(0, 0, 0, 0, 0, 0, 0), positive.forward(X, batch).losses());
+  }
+
+  @Test
+  void otherSeed() {
+    BinarySphericalQuantizer drawing =
+        BinarySphericalQuantizer.create(
+            QuantizerOptions.builder(DIM).entropyFraction(0.5).inverseTemperature(1).build());
+    BinarySphericalQuantizer other = drawing.withEntropySeed(3);
+    assertEquals(drawing.options().toBuilder().entropySeed(3).build(), other.options());
+    double[] x = TestData.gaussian(1, 100 * DIM);
+    Losses losses = drawing.forward(x).losses();
+    assertEquals(100, losses.rows());
+    assertEquals(50, losses.entropyRows());
+    assertEquals(losses, drawing.withEntropySeed(0).forward(x).losses());
+    assertTrue(losses.perSampleEntropy() != other.forward(x).losses().perSampleEntropy());
+  }
+
   @Test
   void otherTemperature() {
     BinarySphericalQuantizer other = quantizer.withInverseTemperature(1);
@@ -142,6 +261,73 @@ class HostPathTest {
     assertRefused(
         "gradQuantized has 3 elements, expected as many as x, 6",
         () -> quantizer.backward(X, new float[3], 1));
+    BinarySphericalQuantizer grouped = BinarySphericalQuantizer.create(GROUPED);
+    assertRefused(
+        "x has 12 elements, which are no whole rows of 2 codebooks of codeDim 4",
+        () -> grouped.encode(new float[12]));
+    assertRefused(
+        "indices has 6 elements, which are no whole rows of 4 indices (codebooks 2, groups 2)",
+        () -> grouped.decode(new long[6]));
+  }
+
+  @Test
+  void arraysThatAreNoBatch() {
+    Batch three = Batch.of(1, 3);
+    String x = "x has 6 elements, expected 3 rows of codeDim 3";
+    assertRefused(x, () -> quantizer.encode(X, three));
+    assertRefused(x, () -> quantizer.encode(TestData.doubles(X), three));
+    assertRefused(x, () -> quantizer.forward(X, three));
+    assertRefused(x, () -> quantizer.forward(TestData.doubles(X), three));
+    assertRefused(x, () -> quantizer.backward(X, three, X, 1));
+    assertRefused(x, () -> quantizer.lossSums(X, three));
+    assertRefused(
+        "codes has 6 elements, expected 3 rows of codeDim 3",
+        () -> quantizer.codesToIndices(X, three));
+    String indices = "indices has 2 elements, expected 3 rows of 1 indices (codebooks 1, groups 1)";
+    assertRefused(indices, () -> quantizer.decode(INDICES, three));
+    assertRefused(indices, () -> quantizer.decodeToDouble(INDICES, three));
+    assertRefused(
+        "gradQuantized has 9 elements, expected as many as x, 6",
+        () -> quantizer.backward(X, Batch.of(2), new float[9], 1));
+    assertRefused(
+        "x has 7 elements, expected 2 rows of codeDim 3",
+        () -> quantizer.encode(new float[7], Batch.of(2)));
+    assertRefused(
+        "x has 0 elements, expected 4611686018427387904 rows of codeDim 3",
+        () -> quantizer.encode(new float[0], Batch.of(1L << 62)));
+  }
+
+  @Test
+  void segmentsThatAreShorterThanTheBatch() {
+    MemorySegment x = MemorySegment.ofArray(X);
+    MemorySegment none = MemorySegment.NULL;
+    MemorySegment indices = MemorySegment.ofArray(new long[1]);
+    Batch three = Batch.of(1, 3);
+    Batch two = Batch.of(2, 1);
+    DType f32 = DType.FLOAT32;
+    String shortX = "x has 24 bytes, expected at least 36";
+    assertRefused(shortX, () -> quantizer.encode(x, f32, three, indices));
+    assertRefused(shortX, () -> quantizer.forward(x, f32, three, none, none));
+    assertRefused(shortX, () -> quantizer.lossSums(x, f32, three));
+    assertRefused(shortX, () -> quantizer.backward(x, f32, three, none, 1, x));
+    assertRefused(
+        "codes has 24 bytes, expected at least 36",
+        () -> quantizer.codesToIndices(x, f32, three, indices));
+    String shortIndices = "indicesOut has 8 bytes, expected at least 16";
+    assertRefused(shortIndices, () -> quantizer.encode(x, f32, two, indices));
+    assertRefused(shortIndices, () -> quantizer.forward(x, f32, two, none, indices));
+    assertRefused(
+        "indices has 8 bytes, expected at least 16", () -> quantizer.decode(indices, two, f32, x));
+    BinarySphericalQuantizer grouped = BinarySphericalQuantizer.create(GROUPED);
+    MemorySegment row = MemorySegment.ofArray(new float[8]);
+    assertRefused(
+        "indicesOut has 8 bytes, expected at least 32", () -> grouped.encode(row, f32, 1, indices));
+    assertRefused(
+        "x has 24 bytes, expected at least 32",
+        () -> grouped.encode(x, f32, 1, MemorySegment.ofArray(new long[4])));
+    assertRefused(
+        "4611686018427387904 rows of 3 elements are more than 2^63 - 1 bytes",
+        () -> quantizer.encode(x, f32, Batch.of(1L << 61, 2), indices));
   }
 
   @Test
@@ -224,6 +410,7 @@ class HostPathTest {
           () -> operators.decode(INDICES),
           () -> operators.forward(X),
           () -> operators.backward(X, X, 1),
+          () -> operators.lossSums(X, Batch.of(2)),
           () -> operators.codesToIndices(X)
         }) {
       BsqException e = assertThrows(BsqException.class, call);
@@ -250,6 +437,17 @@ class HostPathTest {
         () -> assertNull("dtype", () -> quantizer.encode(x, null, 2, x)),
         () -> assertNull("gradQuantized", () -> quantizer.backward(X, null, 1)),
         () -> assertNull("quantizedOut", () -> quantizer.forward(x, DType.FLOAT32, 2, null, x)),
+        () -> assertNull("batch", () -> quantizer.encode(X, null)),
+        () -> assertNull("batch", () -> quantizer.encode(x, DType.FLOAT32, null, x)),
+        () -> assertNull("batch", () -> quantizer.decode(INDICES, null)),
+        () -> assertNull("batch", () -> quantizer.decode(x, null, DType.FLOAT32, x)),
+        () -> assertNull("batch", () -> quantizer.forward(X, null)),
+        () -> assertNull("batch", () -> quantizer.forward(x, DType.FLOAT32, null, x, x)),
+        () -> assertNull("batch", () -> quantizer.lossSums(x, DType.FLOAT32, null)),
+        () -> assertNull("batch", () -> quantizer.backward(X, null, X, 1)),
+        () -> assertNull("batch", () -> quantizer.backward(x, DType.FLOAT32, null, x, 1, x)),
+        () -> assertNull("batch", () -> quantizer.codesToIndices(X, null)),
+        () -> assertNull("batch", () -> quantizer.codesToIndices(x, DType.FLOAT32, null, x)),
         () ->
             assertNull("options", () -> BinarySphericalQuantizer.create((QuantizerOptions) null)));
   }
@@ -364,6 +562,41 @@ class HostPathTest {
   }
 
   @Test
+  void aCodeThatIsNotFiniteTouchesNoOtherCodeOfItsRow() {
+    BinarySphericalQuantizer lenient =
+        BinarySphericalQuantizer.create(
+            GROUPED.toBuilder().nonFinitePolicy(NonFinitePolicy.PROPAGATE).build());
+    float nan = Float.NaN;
+    float[] x = GROUPED_X.clone();
+    x[1] = nan;
+    HostQuantization<float[]> result = lenient.forward(x);
+    assertArrayEquals(new long[] {0, 0, 0, 2, 1, 1, 3, 0}, result.indices());
+    float[] quantized = result.quantized();
+    assertArrayEquals(new float[] {nan, nan, nan, nan}, Arrays.copyOf(quantized, 4));
+    assertArrayEquals(new float[] {-0.5f, -0.5f, 0.5f, -0.5f}, Arrays.copyOfRange(quantized, 4, 8));
+    assertEquals(Double.NaN, result.auxLoss());
+    assertNativelyRefused(
+        "x[0, 1] is nan, expected a finite number",
+        () -> BinarySphericalQuantizer.create(GROUPED).forward(x));
+  }
+
+  @Test
+  void aRowThatIsNotFiniteAndDoesNotCountSpoilsNoLoss() {
+    BinarySphericalQuantizer lenient =
+        BinarySphericalQuantizer.create(
+            QuantizerOptions.builder(DIM).nonFinitePolicy(NonFinitePolicy.PROPAGATE).build());
+    float[] x = {1, -2, 3, Float.NaN, 8, 9, -1, 0, 5};
+    Batch batch = Batch.of(3).withMask(true, false, true);
+    assertEquals(quantizer.forward(X).losses(), lenient.forward(x, batch).losses());
+    float[] gradient = lenient.backward(x, batch, new float[9], 1);
+    assertTrue(Float.isFinite(gradient[0]) && Float.isFinite(gradient[8]));
+    assertTrue(Float.isNaN(gradient[3]));
+    // Unless the policy lets it through, it is refused all the same: it is quantized.
+    assertNativelyRefused(
+        "x[1, 0] is nan, expected a finite number", () -> quantizer.forward(x, batch));
+  }
+
+  @Test
   void hugeAndTinyRowsAreQuantizedRight() {
     // The reference loses these: its float32 norm overflows, and u underflows.
     float[] x = {1e38f, -1e38f, 1e30f, 1e-30f, 1e17f, -Float.MIN_VALUE};
@@ -420,6 +653,26 @@ class HostPathTest {
   }
 
   @Test
+  void indicesOfGroupsOutOfRange() {
+    assertNativelyRefused(
+        "indices[1, 2] is 4, expected 0 to 3 for group_size 2",
+        () -> BinarySphericalQuantizer.create(GROUPED).decode(new long[] {0, 1, 2, 3, 0, 1, 4, 9}));
+  }
+
+  @Test
+  void positionsAreThoseOfRowsWhereverChannelsAre() {
+    BinarySphericalQuantizer channelFirst =
+        BinarySphericalQuantizer.create(QuantizerOptions.builder(DIM).channelFirst(true).build());
+    float[] x = {1, 1, 1, 1, 1, Float.NaN, 1, 1, 1, 1, 1, 1};
+    assertNativelyRefused(
+        "x[1, 2] is nan, expected a finite number", () -> channelFirst.encode(x, Batch.of(2, 2)));
+    x[5] = 0;
+    assertNativelyRefused(
+        "codes[1, 2] is 0, expected a code value: finite and not 0 (encode takes any numbers)",
+        () -> channelFirst.codesToIndices(x, Batch.of(2, 2)));
+  }
+
+  @Test
   void valuesThatAreNoCodes() {
     String rest = ", expected a code value: finite and not 0 (encode takes any numbers)";
     assertNativelyRefused(
@@ -439,12 +692,51 @@ class HostPathTest {
       BsqException e = assertThrows(BsqException.class, call);
       assertEquals(BsqException.Code.UNSUPPORTED, e.code());
       assertEquals(
-          "code_dim is 25: the codebook entropy needs memory for 2^code_dim numbers and is computed"
-              + " up to code_dim 24; for larger codes use encode and decode",
+          "codeDim is 25: the codebook entropy needs memory for 2^codeDim numbers and is computed"
+              + " up to codeDim 24; for larger codes use encode and decode, or another formula:"
+              + " groupSize, or EntropyForm.ANALYTICAL",
           e.getMessage());
     }
     assertArrayEquals(new long[] {0}, wide.encode(new float[25]));
     assertArrayEquals(new float[25], wide.backward(new float[25], new float[25], 0));
+  }
+
+  @Test
+  void lossesOfLargeGroups() {
+    QuantizerOptions options = QuantizerOptions.builder(34).groupSize(17).build();
+    BinarySphericalQuantizer wide = BinarySphericalQuantizer.create(options);
+    for (Executable call :
+        new Executable[] {
+          () -> wide.forward(new float[34]),
+          () -> wide.backward(new float[34], new float[34], 1),
+          () -> wide.lossSums(new float[34], Batch.of(1))
+        }) {
+      BsqException e = assertThrows(BsqException.class, call);
+      assertEquals(BsqException.Code.UNSUPPORTED, e.code());
+      assertEquals(
+          "groupSize is 17: the codebook entropy needs memory for 2^groupSize numbers for each"
+              + " group and is computed up to groupSize 16; for larger ones use encode and decode,"
+              + " or another formula: EntropyForm.ANALYTICAL",
+          e.getMessage());
+    }
+    assertArrayEquals(new long[] {0, 0}, wide.encode(new float[34]));
+    assertArrayEquals(new float[34], wide.backward(new float[34], new float[34], 0));
+  }
+
+  @Test
+  void analyticalLossesAreServedForAllCodes() {
+    QuantizerOptions options =
+        QuantizerOptions.builder(1024).groupSize(32).entropyForm(EntropyForm.ANALYTICAL).build();
+    HostQuantization<double[]> zero =
+        BinarySphericalQuantizer.create(options).forward(new double[1024]);
+    assertArrayEquals(new long[32], zero.indices());
+    assertEquals(1024 * Math.log(2), zero.perSampleEntropy(), 1e-9);
+    assertEquals(1024 * Math.log(2), zero.codebookEntropy(), 1e-9);
+    double[] wide =
+        BinarySphericalQuantizer.create(
+                QuantizerOptions.builder(63).entropyForm(EntropyForm.ANALYTICAL).build())
+            .backward(new double[63], new double[63], 1);
+    assertArrayEquals(new double[63], wide);
   }
 
   private static void assertRefused(String message, Executable call) {

@@ -10,6 +10,7 @@ import io.github.bsq4j.BsqException;
 import io.github.bsq4j.DType;
 import io.github.bsq4j.Device;
 import io.github.bsq4j.Implementation;
+import io.github.bsq4j.LossSums;
 import io.github.bsq4j.Quantization;
 import io.github.bsq4j.QuantizerOptions;
 import io.github.bsq4j.Tensor;
@@ -220,6 +221,9 @@ class LifetimesTest {
       Quantization ofStrided = quantizer.forward(results, strided);
       float[] gradient = quantization.backward(results, x, 2).toFloatArray();
       Tensor kept = quantization.backward(results, x, 2);
+      Tensor mask = Tensor.of(inputs, new byte[] {1, 0});
+      Quantization masked = quantizer.forward(results, x, mask);
+      float[] maskedGradient = masked.backward(results, 2).toFloatArray();
       inputs.close();
       overwriteFreedMemory();
 
@@ -232,6 +236,10 @@ class LifetimesTest {
         Tensor again = Tensor.of(scratch, Use.X, 2, 3);
         assertArrayEquals(gradient, quantization.backward(scratch, again, 2).toFloatArray());
         assertArrayEquals(gradient, ofStrided.backward(scratch, again, 2).toFloatArray());
+        assertArrayEquals(maskedGradient, masked.backward(scratch, 2).toFloatArray());
+        LossSums sums = masked.lossSums();
+        assertEquals(1, sums.rows());
+        assertArrayEquals(maskedGradient, masked.backward(scratch, 2, sums).toFloatArray(), 1e-9f);
         assertClosed(() -> quantization.backward(scratch, x, 2));
       }
     }
@@ -268,9 +276,14 @@ class LifetimesTest {
       Tensor ofView = view.to(results, DType.FLOAT32);
       Quantization quantization = quantizer.forward(results, x);
       Quantization quantizationOfView = quantizer.forward(results, view);
+      MemorySegment maskMemory = owner.allocateFrom(ValueLayout.JAVA_BYTE, new byte[] {0, 1});
+      Tensor mask = Tensor.borrow(owner, maskMemory, DType.UINT8, Device.CPU, 2);
+      Quantization masked = quantizer.forward(results, x, mask);
+      float[] gradientOfMasked = masked.backward(results, 1).toFloatArray();
       float[] gradient = quantization.backward(results, 1).toFloatArray();
       float[] gradientOfView = quantizationOfView.backward(results, 1).toFloatArray();
 
+      maskMemory.fill((byte) 0x41);
       memory.fill((byte) 0x41);
       assertEquals(12.078431f, x.toFloatArray()[0]); // the tensor is the memory
       owner.close();
@@ -282,6 +295,7 @@ class LifetimesTest {
       assertArrayEquals(new float[] {-1, 4, 5}, ofView.toFloatArray());
       assertArrayEquals(gradient, quantization.backward(results, 1).toFloatArray());
       assertArrayEquals(gradientOfView, quantizationOfView.backward(results, 1).toFloatArray());
+      assertArrayEquals(gradientOfMasked, masked.backward(results, 1).toFloatArray());
     }
   }
 

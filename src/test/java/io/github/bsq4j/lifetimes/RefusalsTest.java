@@ -9,6 +9,7 @@ import io.github.bsq4j.BsqException;
 import io.github.bsq4j.DType;
 import io.github.bsq4j.Device;
 import io.github.bsq4j.Implementation;
+import io.github.bsq4j.LossSums;
 import io.github.bsq4j.Quantization;
 import io.github.bsq4j.QuantizerOptions;
 import io.github.bsq4j.Tensor;
@@ -57,11 +58,13 @@ class RefusalsTest {
       Tensor wide = Tensor.of(arena, Use.X, 1, 6);
       Tensor whole = Tensor.of(arena, new long[] {1, 2, 3});
       Quantization quantization = quantizer.forward(arena, x);
+      LossSums otherSums = quantizer.withInverseTemperature(1).forward(arena, x).lossSums();
       long live = LiveHandles.count();
       List<Executable> refused =
           List.of(
               () -> quantizer.forward(arena, wide),
               () -> quantizer.forward(arena, whole),
+              () -> quantizer.forward(arena, x, x),
               () -> quantizer.encode(arena, wide),
               () -> quantizer.encode(arena, whole),
               () -> quantizer.decode(arena, x),
@@ -69,6 +72,8 @@ class RefusalsTest {
               () -> quantizer.codesToIndices(arena, wide),
               () -> quantization.backward(arena, wide, 1),
               () -> quantization.backward(arena, whole, 1),
+              () -> quantization.backward(arena, 1, otherSums),
+              () -> quantization.backward(arena, wide, 1, quantization.lossSums()),
               () -> x.permute(0, 0));
       for (Executable call : refused) {
         assertThrows(IllegalArgumentException.class, call);

@@ -3,6 +3,7 @@ package io.github.bsq4j.lifetimes;
 import io.github.bsq4j.BinarySphericalQuantizer;
 import io.github.bsq4j.DType;
 import io.github.bsq4j.Device;
+import io.github.bsq4j.LossSums;
 import io.github.bsq4j.Quantization;
 import io.github.bsq4j.Tensor;
 import java.lang.foreign.Arena;
@@ -23,12 +24,15 @@ enum Use {
   AUX_LOSS((subjects, _) -> subjects.quantization.auxLoss()),
   PER_SAMPLE_ENTROPY((subjects, _) -> subjects.quantization.perSampleEntropy()),
   CODEBOOK_ENTROPY((subjects, _) -> subjects.quantization.codebookEntropy()),
+  LOSS_SUMS((subjects, _) -> subjects.quantization.lossSums()),
   CHECK_QUANTIZATION((subjects, _) -> subjects.quantization.check()),
   READ_QUANTIZED((subjects, _) -> subjects.quantization.quantized().toFloatArray()),
   READ_INDICES((subjects, _) -> subjects.quantization.indices().toLongArray()),
   TO_DEVICE((subjects, arena) -> subjects.x.to(arena, Device.CPU), true),
   TO_TYPE((subjects, arena) -> subjects.x.to(arena, DType.FLOAT16), true),
   FORWARD((subjects, arena) -> subjects.quantizer.forward(arena, subjects.x), true),
+  FORWARD_WITH_MASK(
+      (subjects, arena) -> subjects.quantizer.forward(arena, subjects.x, subjects.bytes), true),
   ENCODE((subjects, arena) -> subjects.quantizer.encode(arena, subjects.x), true),
   DECODE((subjects, arena) -> subjects.quantizer.decode(arena, subjects.indices), true),
   DECODE_TO_TYPE(
@@ -36,26 +40,34 @@ enum Use {
   BITS_TO_CODES((subjects, arena) -> subjects.quantizer.bitsToCodes(arena, subjects.x), true),
   CODES_TO_INDICES((subjects, arena) -> subjects.quantizer.codesToIndices(arena, subjects.x), true),
   BACKWARD((subjects, arena) -> subjects.quantization.backward(arena, subjects.x, 1), true),
-  BACKWARD_OF_LOSS((subjects, arena) -> subjects.quantization.backward(arena, 1), true);
+  BACKWARD_OF_LOSS((subjects, arena) -> subjects.quantization.backward(arena, 1), true),
+  BACKWARD_OF_SUMS(
+      (subjects, arena) -> subjects.quantization.backward(arena, subjects.x, 1, subjects.sums),
+      true),
+  BACKWARD_OF_LOSS_OF_SUMS(
+      (subjects, arena) -> subjects.quantization.backward(arena, 1, subjects.sums), true);
 
   static final float[] X = {1, -2, 3, -1, 4, 5};
 
-  /** What is used; all but the quantizer lives in one arena. */
+  /** What is used; all but the quantizer and the sums lives in one arena. */
   record Subjects(
       BinarySphericalQuantizer quantizer,
       Tensor x,
       Tensor indices,
       Tensor bytes,
-      Quantization quantization) {
+      Quantization quantization,
+      LossSums sums) {
     static Subjects in(Arena arena) {
       BinarySphericalQuantizer quantizer = BinarySphericalQuantizer.create(3);
       Tensor x = Tensor.of(arena, X, 2, 3);
+      Quantization quantization = quantizer.forward(arena, x);
       return new Subjects(
           quantizer,
           x,
           Tensor.of(arena, new long[] {5, 2}),
           Tensor.of(arena, new byte[] {5, 2}),
-          quantizer.forward(arena, x));
+          quantization,
+          quantization.lossSums());
     }
   }
 
