@@ -6,19 +6,18 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.bsq4j.parity.PathQuantizer;
 import io.github.bsq4j.parity.QuantizerPath;
+import java.util.Arrays;
 import java.util.stream.Stream;
 import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
-import net.jqwik.api.constraints.DoubleRange;
-import net.jqwik.api.constraints.IntRange;
 
 /**
- * Every element type against {@link Oracle} on random inputs, dimensions, temperatures and weights.
+ * Every element type against {@link Oracle} on random inputs, with options in any combination.
  * Tolerances are those of the golden files for what is computed in float32, and of rounding for
- * float64.
+ * float64; both grow with the weights of the loss.
  */
 abstract class OracleComparison {
   private final QuantizerPath path;
@@ -27,52 +26,53 @@ abstract class OracleComparison {
     this.path = path;
   }
 
-  @Property(tries = 150)
-  void float64(
-      @ForAll long seed,
-      @ForAll @IntRange(min = 1, max = 9) int dim,
-      @ForAll @IntRange(min = 1, max = 24) int rows,
-      @ForAll @DoubleRange(min = -2, max = 3) double logBeta,
-      @ForAll @DoubleRange(min = -1, max = 1) double weight,
-      @ForAll @DoubleRange(min = -1, max = 2) double gamma) {
-    QuantizerOptions options = options(dim, Math.pow(10, logBeta), weight, gamma);
-    PathQuantizer quantizer = path.quantizer(options, DType.FLOAT64);
-    double[] x = TestData.gaussian(seed, rows * dim);
-    double[] gradQuantized = TestData.gaussian(seed + 1, x.length);
-    Oracle oracle = Oracle.of(options, x);
+  @Property(tries = 400)
+  void float64(@ForAll("cases") RandomCase randomCase) {
+    QuantizerOptions options = randomCase.options();
+    Batch batch = randomCase.batch();
+    double[] x = randomCase.vectors(0);
+    double[] gradQuantized = randomCase.vectors(1);
+    Oracle oracle = Oracle.of(options, x, batch);
+    PathQuantizer quantizer = quantizer(randomCase, DType.FLOAT64);
 
     HostQuantization<double[]> actual = quantizer.forward(x);
     assertArrayEquals(oracle.quantized(), actual.quantized(), 1e-15);
     assertArrayEquals(oracle.indices(), actual.indices());
     assertArrayEquals(oracle.indices(), quantizer.encode(x));
-    assertEquals(oracle.auxLoss(), actual.auxLoss(), 1e-12 * (1 + Math.abs(gamma)));
-    assertEquals(oracle.perSampleEntropy(), actual.perSampleEntropy(), 1e-12);
-    assertEquals(oracle.codebookEntropy(), actual.codebookEntropy(), 1e-12);
+    assertArrayEquals(oracle.quantized(), quantizer.decode(oracle.indices()), 1e-15);
+    assertArrayEquals(oracle.indices(), quantizer.codesToIndices(oracle.quantized()));
+    assertLosses(oracle.losses(), actual.losses(), randomCase);
+    LossSums sums = quantizer.lossSums(x);
+    assertArrayEquals(oracle.sums(), sums.toArray(), 1e-11);
+    assertLosses(oracle.losses(), sums.losses(), randomCase);
 
-    // The largest slope of the loss is of the order of the inverse temperature.
-    double tolerance = 1e-11 * (1 + options.inverseTemperature());
-    assertGradient(oracle.gradAux(), quantizer.backward(x, 1), x, dim, tolerance);
-    assertGradient(
-        Oracle.gradQuantized(x, gradQuantized, dim),
-        quantizer.backward(x, gradQuantized, 0),
-        x,
-        dim,
-        1e-13);
+    // The largest slope of the entropies is of the order of the inverse temperature.
+    double slope = randomCase.weight() * (1 + options.inverseTemperature());
+    assertGradient(oracle.gradAux(), quantizer.backward(x, 1), x, randomCase, 1e-11 * (1 + slope));
+    double[] straight = Oracle.gradQuantized(options, x, batch, gradQuantized);
+    assertGradient(straight, quantizer.backward(x, gradQuantized, 0), x, randomCase, 1e-13);
   }
 
-  @Property(tries = 150)
+  private static void assertLosses(Losses expected, Losses actual, RandomCase randomCase) {
+    double weight = 1 + randomCase.weight();
+    assertEquals(expected.perSampleEntropy(), actual.perSampleEntropy(), 1e-12);
+    assertEquals(expected.codebookEntropy(), actual.codebookEntropy(), 1e-12);
+    assertEquals(expected.entropyLoss(), actual.entropyLoss(), 1e-11);
+    assertEquals(expected.commitment(), actual.commitment(), 1e-13);
+    assertEquals(expected.auxLoss(), actual.auxLoss(), 1e-11 * weight);
+    assertEquals(expected.rows(), actual.rows());
+    assertEquals(expected.entropyRows(), actual.entropyRows());
+  }
+
+  @Property(tries = 400)
   void float32AndNarrower(
-      @ForAll("typesComputedInFloat32") DType dtype,
-      @ForAll long seed,
-      @ForAll @IntRange(min = 1, max = 9) int dim,
-      @ForAll @IntRange(min = 1, max = 24) int rows,
-      @ForAll @DoubleRange(min = -2, max = 3) double logBeta,
-      @ForAll @DoubleRange(min = -1, max = 2) double gamma) {
-    QuantizerOptions options = options(dim, Math.pow(10, logBeta), 0.1, gamma);
-    PathQuantizer quantizer = path.quantizer(options, dtype);
-    double[] x = Rounded.to(dtype, TestData.gaussian(seed, rows * dim));
-    double[] gradQuantized = Rounded.to(dtype, TestData.gaussian(seed + 1, x.length));
-    Oracle oracle = Oracle.of(options, x);
+      @ForAll("typesComputedInFloat32") DType dtype, @ForAll("cases") RandomCase randomCase) {
+    QuantizerOptions options = randomCase.options();
+    Batch batch = randomCase.batch();
+    double[] x = Rounded.to(dtype, randomCase.vectors(0));
+    double[] gradQuantized = Rounded.to(dtype, randomCase.vectors(1));
+    Oracle oracle = Oracle.of(options, x, batch);
+    PathQuantizer quantizer = quantizer(randomCase, dtype);
 
     HostQuantization<double[]> actual = quantizer.forward(x);
     for (int i = 0; i < x.length; i++) {
@@ -80,16 +80,20 @@ abstract class OracleComparison {
     }
     assertArrayEquals(oracle.indices(), actual.indices());
     assertArrayEquals(oracle.indices(), quantizer.encode(x));
-    assertScalar(oracle.auxLoss(), actual.auxLoss());
-    assertScalar(oracle.perSampleEntropy(), actual.perSampleEntropy());
-    assertScalar(oracle.codebookEntropy(), actual.codebookEntropy());
-    assertRoundedGradient(oracle.gradAux(), quantizer.backward(x, 1), x, dim, dtype);
+    double weight = 1 + randomCase.weight();
+    assertScalar(oracle.losses().perSampleEntropy(), actual.losses().perSampleEntropy(), 1);
+    assertScalar(oracle.losses().codebookEntropy(), actual.losses().codebookEntropy(), 1);
+    assertScalar(oracle.losses().commitment(), actual.losses().commitment(), 1);
+    assertScalar(oracle.losses().auxLoss(), actual.losses().auxLoss(), weight);
+    assertRoundedGradient(oracle.gradAux(), quantizer.backward(x, 1), x, randomCase, weight, dtype);
+    double[] straight = Oracle.gradQuantized(options, x, batch, gradQuantized);
     assertRoundedGradient(
-        Oracle.gradQuantized(x, gradQuantized, dim),
-        quantizer.backward(x, gradQuantized, 0),
-        x,
-        dim,
-        dtype);
+        straight, quantizer.backward(x, gradQuantized, 0), x, randomCase, 1, dtype);
+  }
+
+  @Provide
+  Arbitrary<RandomCase> cases() {
+    return RandomCase.any();
   }
 
   @Provide
@@ -98,43 +102,48 @@ abstract class OracleComparison {
         Stream.of(DType.FLOAT32, DType.FLOAT16, DType.BFLOAT16).filter(path::serves).toList());
   }
 
-  private static QuantizerOptions options(int dim, double beta, double weight, double gamma) {
-    return QuantizerOptions.builder(dim)
-        .inverseTemperature(beta)
-        .entropyLossWeight(weight)
-        .diversityGamma(gamma)
-        .build();
+  private PathQuantizer quantizer(RandomCase randomCase, DType dtype) {
+    return path.quantizer(randomCase.options(), dtype, randomCase.shape())
+        .counting(randomCase.batch());
   }
 
-  private static void assertScalar(double expected, double actual) {
-    assertEquals(expected, actual, 2e-6 + 2e-5 * Math.abs(expected));
+  private static void assertScalar(double expected, double actual, double weight) {
+    assertEquals(expected, actual, weight * (2e-6 + 2e-5 * Math.abs(expected)));
   }
 
   /** As gradients with respect to the unit vector, since d/dx scales with 1 / |x|. */
   private static void assertGradient(
-      double[] expected, double[] actual, double[] x, int dim, double tolerance) {
-    for (int i = 0; i < x.length; i++) {
-      double norm = Oracle.norm(x, i / dim, dim);
-      double error = norm * Math.abs(expected[i] - actual[i]);
-      int element = i;
-      assertTrue(
-          error <= tolerance,
-          () ->
-              "element %d: expected %s, got %s"
-                  .formatted(element, expected[element], actual[element]));
+      double[] expected, double[] actual, double[] x, RandomCase randomCase, double tolerance) {
+    Oracle.Rows rows = new Oracle.Rows(randomCase.options(), randomCase.batch());
+    for (int row = 0; row < rows.count(); row++) {
+      for (int k = 0; k < randomCase.options().codebooks(); k++) {
+        double norm = Oracle.norm(rows.code(x, row, k));
+        assertArrayEquals(
+            rows.code(expected, row, k),
+            rows.code(actual, row, k),
+            tolerance / norm,
+            "row " + row + ", codebook " + k);
+      }
     }
   }
 
   private static void assertRoundedGradient(
-      double[] expected, double[] actual, double[] x, int dim, DType dtype) {
-    for (int row = 0; row < x.length / dim; row++) {
-      double norm = Oracle.norm(x, row, dim);
-      double largest = 0;
-      for (int i = row * dim; i < (row + 1) * dim; i++) {
-        largest = Math.max(largest, norm * Math.abs(expected[i]));
-      }
-      for (int i = row * dim; i < (row + 1) * dim; i++) {
-        assertRounded(expected[i], actual[i], (1e-6 + 2e-4 * largest) / norm, dtype);
+      double[] expected,
+      double[] actual,
+      double[] x,
+      RandomCase randomCase,
+      double weight,
+      DType dtype) {
+    Oracle.Rows rows = new Oracle.Rows(randomCase.options(), randomCase.batch());
+    for (int row = 0; row < rows.count(); row++) {
+      for (int k = 0; k < randomCase.options().codebooks(); k++) {
+        double norm = Oracle.norm(rows.code(x, row, k));
+        double[] wanted = rows.code(expected, row, k);
+        double[] given = rows.code(actual, row, k);
+        double largest = norm * Arrays.stream(wanted).map(Math::abs).max().getAsDouble();
+        for (int d = 0; d < wanted.length; d++) {
+          assertRounded(wanted[d], given[d], (1e-6 * weight + 2e-4 * largest) / norm, dtype);
+        }
       }
     }
   }
