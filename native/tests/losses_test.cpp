@@ -7,18 +7,15 @@
 #include <string>
 #include <vector>
 
+#include "against_oracle.h"
 #include "call.h"
 #include "check.h"
-#include "oracle.h"
 
 namespace bsq::test {
 namespace {
 
 constexpr double kLogMaxCodes = 11.512925464970229;  // ln 1e5: the clamp's bound on an entropy
 constexpr double kLog2 = 0.69314718055994531;
-
-template <class T>
-constexpr double kUnitRoundoff = std::numeric_limits<T>::epsilon() / 2;
 
 struct Weights {
   double entropy_loss_weight;
@@ -29,77 +26,18 @@ struct Weights {
 constexpr std::array<Weights, 4> kWeights{
     {{0.1, 1.0, 1.0}, {1.0, 0.0, -2.0}, {-0.7, 2.5, 3.0}, {0.0, 1.0, 1.0}}};
 
-// Runs forward and backward on the rows, each repeated as often as copies says, and compares with
-// the oracle. All copies of a row lie together, so that chunks of rows differ from one another.
+// With these weights; all copies of a row lie together, so that chunks of rows differ from one
+// another.
 template <class T>
-void check_against_oracle(const bsq_options& options, const std::vector<T>& rows,
-                          const std::vector<int64_t>& copies, const Weights& weights,
-                          bool with_grad_quantized, const std::string& what) {
-  const auto dim = static_cast<size_t>(options.code_dim);
-  OracleInput input{options, {rows.begin(), rows.end()}, copies,
-                    {},      weights.grad_aux_loss,      kUnitRoundoff<T>};
-  input.options.entropy_loss_weight = weights.entropy_loss_weight;
-  input.options.diversity_gamma = weights.diversity_gamma;
-  std::vector<T> gradients;
-  if (with_grad_quantized) {
-    gradients = Random(99).normals<T>(static_cast<int64_t>(rows.size()));
-    input.grad_quantized.assign(gradients.begin(), gradients.end());
-  }
-  const OracleResult expected = dense_oracle(input);
-
-  std::vector<T> x;
-  std::vector<T> grad_quantized;
-  std::vector<size_t> origin;
-  for (size_t n = 0; n < copies.size(); ++n) {
-    for (int64_t copy = 0; copy < copies[n]; ++copy) {
-      x.insert(x.end(), &rows[n * dim], &rows[n * dim] + dim);
-      origin.push_back(n);
-      if (with_grad_quantized) {
-        grad_quantized.insert(grad_quantized.end(), &gradients[n * dim], &gradients[n * dim] + dim);
-      }
-    }
-  }
-
-  Forward<T> actual;
-  CHECK_OK(forward(input.options, x, actual));
-  const double weight = std::abs(weights.entropy_loss_weight);
-  const double gamma = std::abs(weights.diversity_gamma);
-  const double tolerance = expected.loss_tolerance;
-  const auto near = [&](double value, double oracle, double allowed, const char* name) {
-    check_near(value, oracle, allowed, __FILE__, __LINE__, (what + ": " + name).c_str());
-  };
-  near(actual.losses.per_sample_entropy, expected.per_sample_entropy, tolerance, "sample entropy");
-  near(actual.losses.codebook_entropy, expected.codebook_entropy, tolerance, "codebook entropy");
-  near(actual.losses.aux_loss, expected.aux_loss, weight * (1 + gamma) * tolerance, "aux loss");
-  CHECK(actual.losses.per_sample_entropy >= 0);
-  CHECK(actual.losses.codebook_entropy >= 0);
-
-  std::vector<T> grad_x;
-  CHECK_OK(backward(input.options, x, grad_quantized, weights.grad_aux_loss, grad_x));
-  const T corner = static_cast<T>(1 / std::sqrt(static_cast<double>(dim)));
-  int64_t wrong_signs = 0;
-  for (size_t n = 0; n < origin.size(); ++n) {
-    int64_t index = 0;
-    for (size_t d = 0; d < dim; ++d) {
-      const bool bit = x[n * dim + d] > 0;
-      index = index * 2 + static_cast<int64_t>(bit);
-      wrong_signs +=
-          static_cast<int64_t>(actual.quantized[n * dim + d] != (bit ? corner : -corner));
-      const size_t element = origin[n] * dim + d;
-      const double allowed = expected.grad_tolerance[element];
-      const double difference = std::abs(grad_x[n * dim + d] - expected.grad_x[element]);
-      const bool overflows =
-          std::abs(expected.grad_x[element]) > std::numeric_limits<T>::max() &&
-          grad_x[n * dim + d] ==
-              std::copysign(std::numeric_limits<T>::infinity(), expected.grad_x[element]);
-      if (!(difference <= allowed) && !overflows) {
-        near(grad_x[n * dim + d], expected.grad_x[element], allowed,
-             ("gradient of row " + std::to_string(n) + " column " + std::to_string(d)).c_str());
-      }
-    }
-    wrong_signs += static_cast<int64_t>(actual.indices[n] != index);
-  }
-  CHECK_EQ(wrong_signs, 0);
+void check_weighted(bsq_options options, const std::vector<T>& rows,
+                    const std::vector<int64_t>& copies, const Weights& weights,
+                    bool with_grad_quantized, const std::string& what) {
+  options.entropy_loss_weight = weights.entropy_loss_weight;
+  options.diversity_gamma = weights.diversity_gamma;
+  Case<T> given{what, options, rows, copies};
+  given.with_grad_quantized = with_grad_quantized;
+  given.grad_aux_loss = weights.grad_aux_loss;
+  check_against_oracle(given);
 }
 
 template <class T>
@@ -115,8 +53,8 @@ void check_random_rows() {
         const std::string what = "D " + std::to_string(dim) + ", beta " + show(beta) + ", rows " +
                                  std::to_string(count) + ", weights " +
                                  std::to_string(seed % kWeights.size());
-        check_against_oracle<T>(options, x, std::vector<int64_t>(static_cast<size_t>(count), 1),
-                                weights, seed % 3 != 0, what);
+        check_weighted<T>(options, x, std::vector<int64_t>(static_cast<size_t>(count), 1), weights,
+                          seed % 3 != 0, what);
       }
     }
   }
@@ -135,8 +73,8 @@ void check_several_chunks(int64_t dim, const std::vector<int64_t>& copies) {
     bsq_options options = options_for(dim);
     options.inverse_temperature = beta;
     const std::vector<T> x = Random(static_cast<uint64_t>(dim)).normals<T>(rows * dim);
-    check_against_oracle<T>(options, x, copies, {0.5, 1.5, 1.0}, true,
-                            "chunks at D " + std::to_string(dim) + ", beta " + show(beta));
+    check_weighted<T>(options, x, copies, {0.5, 1.5, 1.0}, true,
+                      "chunks at D " + std::to_string(dim) + ", beta " + show(beta));
   }
 }
 
@@ -178,13 +116,13 @@ void check_edge_rows() {
       options.inverse_temperature = beta;
       const std::vector<T> rows = edge_rows<T>(dim);
       const std::string what = "edges at D " + std::to_string(dim) + ", beta " + show(beta);
-      check_against_oracle<T>(options, rows,
-                              std::vector<int64_t>(rows.size() / static_cast<size_t>(dim), 1),
-                              {0.1, 1.0, 1.0}, true, what);
+      check_weighted<T>(options, rows,
+                        std::vector<int64_t>(rows.size() / static_cast<size_t>(dim), 1),
+                        {0.1, 1.0, 1.0}, true, what);
       for (size_t n = 0; n * static_cast<size_t>(dim) < rows.size(); ++n) {  // and each alone
         const auto begin = rows.begin() + static_cast<int64_t>(n) * dim;
-        check_against_oracle<T>(options, {begin, begin + dim}, {1}, {1.0, 0.5, 1.0}, false,
-                                what + ", row " + std::to_string(n) + " alone");
+        check_weighted<T>(options, {begin, begin + dim}, {1}, {1.0, 0.5, 1.0}, false,
+                          what + ", row " + std::to_string(n) + " alone");
       }
     }
   }
@@ -213,8 +151,8 @@ TEST(large_code_dimension) {
   constexpr int64_t kDim = 23;
   bsq_options options = options_for(kDim);
   options.inverse_temperature = 30.0;
-  check_against_oracle<float>(options, Random(23).normals<float>(kDim), {2}, {0.3, 1.0, 1.0}, true,
-                              "D 23");
+  check_weighted<float>(options, Random(23).normals<float>(kDim), {2}, {0.3, 1.0, 1.0}, true,
+                        "D 23");
 }
 
 // A logit of exactly 2^-54, where the two probabilities of a bit are equal in float64 but their
@@ -223,7 +161,7 @@ TEST(logarithms_differ_by_one_ulp) {
   bsq_options options = options_for(1);
   options.inverse_temperature = 0x1p-56;
   for (const double x : {1.0, -1.0}) {
-    check_against_oracle<double>(options, {x}, {1}, {1.0, 0.5, 1.0}, false, "logit 2^-54");
+    check_weighted<double>(options, {x}, {1}, {1.0, 0.5, 1.0}, false, "logit 2^-54");
   }
 }
 

@@ -1,5 +1,5 @@
-// The losses and gradients from their definition: a softmax over all 2^D codes for every row, in
-// long double. It shares no code and no formula with the library.
+// The losses and gradients from their definition: a softmax over all codes of every distribution of
+// every row, in long double. It shares no code and no formula with the library.
 #pragma once
 
 #include <cstdint>
@@ -11,22 +11,33 @@ namespace bsq::test {
 
 struct OracleInput {
   bsq_options options;
-  std::vector<double> x;        // [rows, code_dim], the values exactly as the library gets them
-  std::vector<int64_t> copies;  // [rows] how many times each row occurs
-  std::vector<double> grad_quantized;  // [rows, code_dim], or empty
+  // [rows, codebooks * code_dim], the values exactly as the library gets them, and one row after
+  // the other whatever options.channel_first is.
+  std::vector<double> x;
+  std::vector<int64_t> copies;         // [rows] how many times each row occurs
+  std::vector<uint8_t> counts;         // [rows] whether it counts
+  std::vector<uint8_t> drawn;          // [rows] whether the entropies are of it, too
+  std::vector<double> grad_quantized;  // as x, or empty
   double grad_aux_loss = 0;
   double unit_roundoff = 0;  // of the type that the library computes in
 };
 
-struct OracleResult {
-  double per_sample_entropy = 0;
-  double codebook_entropy = 0;
-  double aux_loss = 0;
-  std::vector<double> grad_x;  // [rows, code_dim], of one copy of each row
+// A number, and how far a right computation in the library's type may be off. See oracle.cpp.
+struct Approximate {
+  double value = 0;
+  double tolerance = 0;
+};
 
-  // How far a right computation in the library's type may be off. See oracle.cpp.
-  double loss_tolerance = 0;
-  std::vector<double> grad_tolerance;
+struct OracleResult {
+  Approximate per_sample_entropy;
+  Approximate codebook_entropy;
+  Approximate entropy_loss;
+  Approximate commitment;
+  Approximate aux_loss;
+  int64_t rows = 0;
+  int64_t entropy_rows = 0;
+  std::vector<Approximate> sums;    // as bsq.h lays them out
+  std::vector<Approximate> grad_x;  // as x, of one copy of each row
 };
 
 OracleResult dense_oracle(const OracleInput& input);

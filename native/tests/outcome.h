@@ -38,8 +38,7 @@ inline void check_fails(const Outcome& outcome, int32_t code, const std::string&
   check_eq(outcome.message, message, file, line, call);
 }
 
-// The reference's defaults.
-// The defaults. Of a dim that bsq_options_init refuses, too, to be refused elsewhere.
+// The defaults. A dim that bsq_options_init refuses is set all the same, for other calls to refuse.
 inline bsq_options options_for(int64_t dim) {
   bsq_options options{};
   bsq_status_free(bsq_options_init(&options, sizeof(options), 1));
@@ -51,6 +50,8 @@ inline bsq_losses empty_losses() {
   bsq_losses losses{};
   losses.struct_size = sizeof(bsq_losses);
   losses.aux_loss = losses.per_sample_entropy = losses.codebook_entropy = -12345;
+  losses.entropy_loss = losses.commitment = -12345;
+  losses.rows = losses.entropy_rows = -12345;
   return losses;
 }
 
