@@ -49,8 +49,6 @@ void for_each_formula(const Body& body) {
   });
 }
 
-int64_t row_length(const bsq_options& options) { return options.codebooks * options.code_dim; }
-
 // What is computed of a batch, as float64.
 struct Results {
   std::vector<double> quantized;
