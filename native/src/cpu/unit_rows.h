@@ -175,7 +175,15 @@ class UnitRows {
     store<double>(constant ? splat(0.0) : splat(1.0), varying_ + r);
     for (int64_t d = 0; d < dim_; ++d) {
       double* const u = unit_ + d * stride_ + r;
-      store<double>(load(u) * row_scale * inverse, u);
+      const auto value = load(u);
+      const Vector<double> on_sphere = value * row_scale * inverse;
+      if constexpr (std::is_same_v<T, double>) {
+        // Where it underflows, it keeps the sign by which it is quantized.
+        const Integers<double> lost = (value > 0) & (on_sphere == 0);
+        store<double>(lost ? splat(std::numeric_limits<double>::denorm_min()) : on_sphere, u);
+      } else {
+        store<double>(on_sphere, u);
+      }
     }
   }
 
