@@ -42,16 +42,15 @@ struct SumViews {
         entropy_rows(narrow(sums, 0, 1, 1)),
         entropy(narrow(sums, 0, 2, 1)),
         commitment(narrow(sums, 0, 3, 1)),
-        p(reshape(narrow(sums, 0, Options::kLossSumsHeader,
-                         options.loss_sums_size() - Options::kLossSumsHeader),
-                  average_shape(options))) {}
+        p(narrow(sums, 0, Options::kLossSumsHeader,
+                 options.loss_sums_size() - Options::kLossSumsHeader)) {}
 
   // Each [1].
   Tensor rows;
   Tensor entropy_rows;
   Tensor entropy;
   Tensor commitment;
-  Tensor p;  // of average_shape
+  Tensor p;  // [probabilities]
 };
 
 void accumulate(const Tensor& values, const Tensor& sum) { copy(add(sum, values), sum); }
@@ -67,9 +66,34 @@ Tensor divisor(const Options& options, const Tensor& rows) {
   return mul(maximum(rows, number(1, rows)), number(static_cast<double>(options.codebooks), rows));
 }
 
-// p summed over the rows, as their mean.
-Tensor mean_of(const SumViews& sums) {
-  return div(sums.p, maximum(sums.entropy_rows, number(1, sums.p)));
+// Calls body(begin, mean) for consecutive parts of the mean distributions, [kChunkElements] or
+// less: there may be 2^24 probabilities.
+template <class Body>
+void for_each_mean(const SumViews& sums, const Body& body) {
+  const Tensor rows = maximum(sums.entropy_rows, number(1, sums.p));
+  const int64_t count = shape(sums.p)[0];
+  for (int64_t begin = 0; begin < count; begin += kChunkElements) {
+    body(begin, div(narrow(sums.p, 0, begin, std::min(kChunkElements, count - begin)), rows));
+  }
+}
+
+// The codebook entropies of all distributions together, of rank 0.
+Tensor codebook_entropies(const Options& options, const SumViews& sums) {
+  Tensor total = number(0, sums.p);
+  for_each_mean(sums, [&](int64_t /*begin*/, const Tensor& mean) {
+    total = add(total, sum(mul(mean, surprise(options.entropy_floor, mean))));
+  });
+  // Rounding may take an average of equal rows past 1, but no entropy with max(p, e) is negative.
+  return options.entropy_floor.adds ? total : maximum(total, number(0, total));
+}
+
+// Their derivatives by each mean probability, of average_shape.
+Tensor codebook_slopes(const Options& options, const SumViews& sums, DType type) {
+  const Tensor slopes = empty(shape(sums.p), type, device(sums.p));
+  for_each_mean(sums, [&](int64_t begin, const Tensor& mean) {
+    copy(entropy_slope(options.entropy_floor, mean), narrow(slopes, 0, begin, shape(mean)[0]));
+  });
+  return reshape(slopes, average_shape(options));
 }
 
 // Whether each of a part's rows is marked, bool [rows, 1, 1]; absent where all are.
@@ -128,7 +152,7 @@ void add_part(const Options& options, const Tensor& x, const std::optional<Tenso
       weigh(transposed(by_distribution(options, distributions.leading.p)),
             drawn ? std::optional(reshape(*drawn, {1, 1, shape(x)[0]})) : std::nullopt);
   const Tensor trailing = by_distribution(options, distributions.trailing.p);
-  accumulate(to(products(options, leading, trailing), DType::kFloat64), sums.p);
+  accumulate(reshape(products(options, leading, trailing), shape(sums.p)), sums.p);
 }
 
 // grad_aux_loss * aux_loss derived by what it is made of.
@@ -150,7 +174,7 @@ class LossGradient {
         mul(one, number(grad_aux_loss * options.commitment_weight * options.commitment_scale() * 2,
                         one)),
         divisor(options, views.rows));
-    average_ = to(entropy_slope(options.entropy_floor, mean_of(views)), type);
+    average_ = codebook_slopes(options, views, type);
   }
 
   // With respect to a part's unit codes.
@@ -247,16 +271,11 @@ std::shared_ptr<const Finding> find_wrong_sums(const Tensor& sums, const Counted
 
 Tensor loss_terms(const Options& options, const Tensor& sums) {
   const SumViews views(options, sums);
-  const Tensor mean = mean_of(views);
-  Tensor codebook = sum(mul(mean, surprise(options.entropy_floor, mean)));
-  if (!options.entropy_floor.adds) {
-    // Rounding may take an average of equal rows past 1, but no entropy is negative.
-    codebook = maximum(codebook, number(0, codebook));
-  }
   Tensor terms = empty({kLossTerms}, DType::kFloat64, device(sums));
   copy(div(views.entropy, divisor(options, views.entropy_rows)), narrow(terms, 0, 0, 1));
-  copy(div(codebook, number(static_cast<double>(options.codebooks), codebook)),
-       narrow(terms, 0, 1, 1));
+  copy(
+      div(codebook_entropies(options, views), number(static_cast<double>(options.codebooks), sums)),
+      narrow(terms, 0, 1, 1));
   const Tensor commitment = narrow(terms, 0, 2, 1);
   if (options.commits()) {
     copy(div(mul(views.commitment, number(options.commitment_scale(), sums)),
