@@ -239,7 +239,7 @@ public record QuantizerOptions(
    * @throws BsqException if they would take too much memory; the message names the option
    */
   void requireLosses() {
-    if (entropyForm == EntropyForm.ANALYTICAL) {
+    if (groupSize <= MAX_LOSS_GROUP_SIZE || entropyForm == EntropyForm.ANALYTICAL) {
       return;
     }
     if (groups() == 1 && groupSize > MAX_LOSS_CODE_DIM) {
@@ -250,7 +250,7 @@ public record QuantizerOptions(
                   + " formula: groupSize, or EntropyForm.ANALYTICAL")
               .formatted(codeDim, MAX_LOSS_CODE_DIM));
     }
-    if (groups() > 1 && groupSize > MAX_LOSS_GROUP_SIZE) {
+    if (groups() > 1) {
       throw new BsqException(
           BsqException.Code.UNSUPPORTED,
           ("groupSize is %d: the codebook entropy needs memory for 2^groupSize numbers for each"

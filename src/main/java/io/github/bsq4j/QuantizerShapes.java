@@ -13,48 +13,56 @@ import java.util.stream.LongStream;
  * {@link Batch}, and of tensors, which tell their own. Methods throw {@link
  * IllegalArgumentException} for what does not fit, which they name.
  */
-record QuantizerShapes(QuantizerOptions options) {
+final class QuantizerShapes {
+  private final QuantizerOptions options;
+
+  /** Those of the options, once and for all: a division for each call would be felt. */
+  private final int rowLength;
+
+  private final int indicesPerRow;
+
+  QuantizerShapes(QuantizerOptions options) {
+    this.options = options;
+    this.rowLength = options.rowLength();
+    this.indicesPerRow = options.indicesPerRow();
+  }
 
   // Arrays and segments
 
   long rowBytes(long rows, ValueLayout layout) {
-    return HostBuffers.byteSize(rows, options.rowLength(), layout.byteSize());
+    return HostBuffers.byteSize(rows, rowLength, layout.byteSize());
   }
 
   long indexBytes(long rows) {
-    return HostBuffers.byteSize(rows, options.indicesPerRow(), ValueLayout.JAVA_LONG.byteSize());
+    return HostBuffers.byteSize(rows, indicesPerRow, ValueLayout.JAVA_LONG.byteSize());
   }
 
   /** So many whole rows as there are. */
   Batch batch(HostArray<?> array) {
-    if (array.length() % options.rowLength() != 0) {
+    if (array.length() % rowLength != 0) {
       throw new IllegalArgumentException(
           "%s has %d elements, which are no whole rows of %s"
               .formatted(array.name(), array.length(), rowName()));
     }
-    return Batch.of(array.length() / options.rowLength());
+    return Batch.of(array.length() / rowLength);
   }
 
   Batch batchOfIndices(long[] indices) {
-    if (requireNonNull(indices, "indices").length % options.indicesPerRow() != 0) {
+    if (requireNonNull(indices, "indices").length % indicesPerRow != 0) {
       throw new IllegalArgumentException(
           "indices has %d elements, which are no whole rows of %s"
               .formatted(indices.length, indicesName()));
     }
-    return Batch.of(indices.length / options.indicesPerRow());
+    return Batch.of(indices.length / indicesPerRow);
   }
 
   void requireRows(HostArray<?> array, Batch batch) {
-    requireRows(array.name(), array.length(), batch, options.rowLength(), rowName());
+    requireRows(array.name(), array.length(), batch, rowLength, rowName());
   }
 
   void requireIndices(long[] indices, Batch batch) {
     requireRows(
-        "indices",
-        requireNonNull(indices, "indices").length,
-        batch,
-        options.indicesPerRow(),
-        indicesName());
+        "indices", requireNonNull(indices, "indices").length, batch, indicesPerRow, indicesName());
   }
 
   /** A longer segment would do, but whoever passes an array means all of it. */
@@ -69,12 +77,12 @@ record QuantizerShapes(QuantizerOptions options) {
 
   /** An array for the indices of vectors that are in an array. */
   long[] newIndices(Batch batch) {
-    return new long[(int) batch.rows() * options.indicesPerRow()];
+    return new long[(int) batch.rows() * indicesPerRow];
   }
 
   /** The length of an array for the vectors of indices that are in an array. */
   int arrayLength(Batch batch) {
-    long length = batch.rows() * options.rowLength();
+    long length = batch.rows() * rowLength;
     if (length > Integer.MAX_VALUE - 8) { // what JVMs allow
       throw new IllegalArgumentException(
           batch.rows() + " rows of " + rowName() + " do not fit into an array; use segments");
@@ -92,7 +100,7 @@ record QuantizerShapes(QuantizerOptions options) {
   void requireRows(String name, Tensor tensor) {
     long[] shape = requireNonNull(tensor, name).shape();
     int dimension = options.channelFirst() ? 1 : shape.length - 1;
-    if (dimension >= shape.length || shape[dimension] != options.rowLength()) {
+    if (dimension >= shape.length || shape[dimension] != rowLength) {
       throw new IllegalArgumentException(
           "%s has shape %s, expected a %s dimension of %s"
               .formatted(
@@ -175,6 +183,6 @@ record QuantizerShapes(QuantizerOptions options) {
 
   private String indicesName() {
     return "%d indices (codebooks %d, groups %d)"
-        .formatted(options.indicesPerRow(), options.codebooks(), options.groups());
+        .formatted(indicesPerRow, options.codebooks(), options.groups());
   }
 }
