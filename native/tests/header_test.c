@@ -91,6 +91,39 @@ static void test_host_functions(void) {
   CHECK_EQ(indices[1], 2);
 }
 
+static void test_loss_sums(void) {
+  const bsq_options options = defaults();
+  const float x[6] = {3.0F, -4.0F, 0.0F, 5.0F, 1.0F, 1.0F};
+  const uint8_t mask[3] = {1, 0, 1};
+  int64_t size = 0;
+  double sums[8] = {0}; /* 4 and one for each of the 2^2 codes */
+  float gradient[6] = {0};
+  bsq_losses losses;
+  bsq_losses from_sums;
+  memset(&losses, 0, sizeof(losses));
+  losses.struct_size = sizeof(losses);
+  from_sums = losses;
+
+  CHECK_OK(bsq_loss_sums_size(&options, &size));
+  CHECK_EQ(size, 8);
+  CHECK_OK(bsq_host_loss_sums(&options, BSQ_FLOAT32, 3, 1, x, sizeof(x), mask, sizeof(mask), sums,
+                              sizeof(sums)));
+  CHECK_EQ(sums[0], 2);
+  CHECK_EQ(sums[1], 2);
+  CHECK_EQ(sums[4] + sums[5] + sums[6] + sums[7] > 1.999, 1); /* each row's probabilities: 1 */
+  CHECK_OK(bsq_losses_from_sums(&options, sums, sizeof(sums), &from_sums));
+  CHECK_OK(bsq_host_forward(&options, BSQ_FLOAT32, 3, 1, x, sizeof(x), mask, sizeof(mask), NULL, 0,
+                            NULL, 0, &losses));
+  CHECK_EQ(losses.rows, 2);
+  CHECK_EQ(from_sums.rows, 2);
+  CHECK_EQ(losses.codebook_entropy > 0.69 && losses.codebook_entropy < 0.7, 1); /* 2 codes */
+  CHECK_EQ(from_sums.codebook_entropy, losses.codebook_entropy);
+  CHECK_OK(bsq_host_backward(&options, BSQ_FLOAT32, 3, 1, x, sizeof(x), mask, sizeof(mask), sums,
+                             sizeof(sums), NULL, 0, 1.0, gradient, sizeof(gradient)));
+  CHECK_EQ(gradient[0] != 0.0F, 1);
+  CHECK_EQ(gradient[2], 0.0F); /* the row does not count */
+}
+
 static void test_tensors(void) {
   const float memory[6] = {3.0F, 1.0F, 0.0F, 9.0F, 8.0F, 2.0F};
   const int64_t shape[2] = {2, 3};
@@ -154,7 +187,9 @@ static void test_quantizer_on_tensors(void) {
   bsq_tensor* zero_one = NULL;
   bsq_tensor* codes = NULL;
   bsq_tensor* index = NULL;
+  bsq_tensor* sums = NULL;
   bsq_quantization* quantization = NULL;
+  double read_sums[8] = {0};
   memset(&losses, 0, sizeof(losses));
   losses.struct_size = sizeof(losses);
 
@@ -174,13 +209,16 @@ static void test_quantizer_on_tensors(void) {
   CHECK_EQ(losses.codebook_entropy > 1.0 && losses.codebook_entropy < 1.3863, 1);
   CHECK_OK(bsq_quantization_quantized(quantization, &quantized));
   CHECK_OK(bsq_quantization_indices(quantization, &indices));
-  CHECK_OK(bsq_quantization_backward(quantization, NULL, x, 0.0, &gradient));
+  CHECK_OK(bsq_quantization_loss_sums(quantization, &sums));
+  CHECK_OK(bsq_quantization_backward(quantization, sums, x, 0.0, &gradient));
   bsq_quantization_free(quantization);
   bsq_quantization_free(NULL);
   CHECK_OK(bsq_tensor_read(quantized, BSQ_FLOAT32, read_values, sizeof(read_values)));
   CHECK_EQ(read_values[2], -read_values[3]);
   CHECK_OK(bsq_tensor_read(indices, BSQ_INT64, read_indices, sizeof(read_indices)));
   CHECK_EQ(read_indices[1], 1);
+  CHECK_OK(bsq_tensor_read(sums, BSQ_FLOAT64, read_sums, sizeof(read_sums)));
+  CHECK_EQ(read_sums[0], 3); /* rows */
   CHECK_OK(bsq_tensor_read(gradient, BSQ_FLOAT32, read_values, sizeof(read_values)));
   CHECK_EQ(read_values[0] < 1e-6F && read_values[0] > -1e-6F, 1);
 
@@ -190,8 +228,9 @@ static void test_quantizer_on_tensors(void) {
   CHECK_OK(bsq_tensor_codes_to_indices(&options, codes, &index));
   CHECK_OK(bsq_tensor_read(index, BSQ_INT64, read_indices, sizeof(read_indices[0])));
   CHECK_EQ(read_indices[0], 1);
-  CHECK_EQ(bsq_debug_live_handles(), 7);
+  CHECK_EQ(bsq_debug_live_handles(), 8);
   bsq_tensor_free(index);
+  bsq_tensor_free(sums);
   bsq_tensor_free(codes);
   bsq_tensor_free(zero_one);
   bsq_tensor_free(gradient);
@@ -208,7 +247,10 @@ static void test_status(void) {
   status = bsq_host_encode(&options, BSQ_FLOAT32, 0, 1, NULL, 0, NULL, 0);
   CHECK_EQ(bsq_debug_live_handles(), 1);
   CHECK_EQ(bsq_status_code(status), BSQ_INVALID_ARGUMENT);
-  CHECK_EQ(strcmp(bsq_status_message(status), "code_dim is 64, expected 1 to 63"), 0);
+  CHECK_EQ(strcmp(bsq_status_message(status),
+                  "code_dim is 64, but an index has at most 63 bits: set group_size, for an index "
+                  "of each group"),
+           0);
   bsq_status_free(status);
   CHECK_EQ(bsq_debug_live_handles(), 0);
   CHECK_EQ(bsq_status_code(NULL), BSQ_OK);
@@ -221,9 +263,10 @@ int main(void) {
   test_versions();
   test_devices();
   test_host_functions();
+  test_loss_sums();
   test_tensors();
   test_quantizer_on_tensors();
   test_status();
   printf("%s: %d checks, %d failed\n", failures == 0 ? "ok" : "FAILED", checks, failures);
-  return failures == 0 && checks > 80 ? 0 : 1;
+  return failures == 0 && checks > 100 ? 0 : 1;
 }
