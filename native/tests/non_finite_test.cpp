@@ -1,4 +1,5 @@
 // Rows with a NaN or an infinity, under both policies.
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdint>
@@ -6,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "against_oracle.h"
 #include "call.h"
 #include "check.h"
 
@@ -116,12 +118,122 @@ void check_propagation() {
   CHECK_EQ(numbers, 0);
 }
 
+// With one component of one codebook not finite, and `group` bits in a group.
+template <class T>
+void check_other_codebooks(int64_t bad_codebook, int64_t group) {
+  bsq_options options = options_for(12);
+  options.codebooks = 3;
+  options.group_size = group;
+  options.non_finite = BSQ_NON_FINITE_PROPAGATE;
+  options.channel_first = group == 4 ? 1 : 0;
+  options.inverse_temperature = 3;
+  const Batch batch{3, 70};
+  constexpr size_t kBadRow = 99;
+  std::vector<T> rows = Random(5).normals<T>(batch.rows() * row_length(options));
+  const std::vector<T> g = Random(6).normals<T>(batch.rows() * row_length(options));
+  Forward<T> expected;
+  std::vector<T> expected_gradient;
+  CHECK_OK(forward(options, batch, to_layout(options, batch, rows), expected));
+  CHECK_OK(
+      backward(options, batch, to_layout(options, batch, rows), {}, g, 0.0, expected_gradient));
+  const size_t first = kBadRow * 36 + static_cast<size_t>(bad_codebook) * 12;
+  rows[first + 7] = std::numeric_limits<T>::quiet_NaN();
+
+  const std::vector<T> x = to_layout(options, batch, rows);
+  Forward<T> actual;
+  std::vector<T> gradient;
+  CHECK_OK(forward(options, batch, x, actual));
+  CHECK_OK(backward(options, batch, x, {}, g, 0.0, gradient));
+  const std::vector<T> quantized = from_layout(options, batch, actual.quantized);
+  const std::vector<T> expected_quantized = from_layout(options, batch, expected.quantized);
+  gradient = from_layout(options, batch, gradient);
+  expected_gradient = from_layout(options, batch, expected_gradient);
+  int64_t wrong = 0;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const bool bad = i >= first && i < first + 12;
+    wrong += bad ? !std::isnan(quantized[i]) : quantized[i] != expected_quantized[i];
+    wrong += bad ? !std::isnan(gradient[i]) : gradient[i] != expected_gradient[i];
+    const size_t index = i / static_cast<size_t>(group);
+    wrong += actual.indices[index] != (bad ? 0 : expected.indices[index]);
+  }
+  CHECK_EQ(wrong, 0);
+  CHECK(std::isnan(actual.losses.aux_loss));
+  CHECK_OK(backward(options, batch, x, {}, g, 1.0, gradient));
+  CHECK(std::all_of(gradient.begin(), gradient.end(), [](T value) { return std::isnan(value); }));
+  std::vector<double> sums;
+  CHECK_OK(loss_sums(options, batch, x, sums));
+  bsq_losses from_sums{};
+  CHECK_OK(losses_from_sums(options, sums, from_sums));
+  CHECK(std::isnan(from_sums.aux_loss));
+}
+
 }  // namespace
 
 TEST(refusals_name_the_first_position_float32) { check_refusals<float>(); }
 TEST(refusals_name_the_first_position_float64) { check_refusals<double>(); }
 TEST(propagation_float32) { check_propagation<float>(); }
 TEST(propagation_float64) { check_propagation<double>(); }
+
+// A code is what is not finite: the other codebooks' codes of the row are as ever, while all groups
+// of its own have index 0. What counts makes the losses NaN.
+TEST(other_codebooks_of_a_row_that_is_not_finite) {
+  check_other_codebooks<float>(0, 4);
+  check_other_codebooks<double>(1, 4);
+  check_other_codebooks<float>(1, 12);
+  check_other_codebooks<double>(0, 12);
+}
+
+// Of positions beside each other, and of codes in groups.
+TEST(refusals_in_channels_and_groups) {
+  bsq_options options = options_for(6);
+  options.codebooks = 2;
+  options.group_size = 3;
+  options.channel_first = 1;
+  const Batch batch{3, 130};
+  std::vector<float> rows(static_cast<size_t>(batch.rows() * row_length(options)), 1);
+  rows[200 * 12 + 7] = std::numeric_limits<float>::infinity();
+  rows[201 * 12 + 1] = std::numeric_limits<float>::quiet_NaN();
+  const std::vector<float> x = to_layout(options, batch, rows);
+  const std::string part = "x[200, 7] is inf, expected a finite number";
+  std::vector<int64_t> indices;
+  Forward<float> out;
+  std::vector<double> sums;
+  std::vector<float> gradient;
+  CHECK_REFUSED(encode(options, batch, x, indices), BSQ_INVALID_ARGUMENT, part);
+  CHECK_REFUSED(forward(options, batch, x, out), BSQ_INVALID_ARGUMENT, part);
+  CHECK_REFUSED(loss_sums(options, batch, x, sums), BSQ_INVALID_ARGUMENT, part);
+  CHECK_REFUSED(backward(options, batch, x, {}, {}, 1.0, gradient), BSQ_INVALID_ARGUMENT, part);
+}
+
+// Which rows must be finite for the losses to be: those that count, of which the entropies need
+// those that are drawn.
+TEST(losses_need_the_rows_that_count) {
+  bsq_options options = options_for(3);
+  options.non_finite = BSQ_NON_FINITE_PROPAGATE;
+  options.entropy_fraction = 0.5;
+  const Batch batch{8, 1, {1, 1, 1, 1, 1, 1, 0, 0}};
+  const std::vector<uint8_t> drawn = drawn_rows(options, batch);
+  const std::vector<double> finite = Random(3).normals<double>(24);
+  for (const double weight : {0.0, 1.0}) {
+    options.commitment_weight = weight;
+    bsq_losses expected{};
+    CHECK_OK(losses(options, batch, finite, expected));
+    for (size_t row = 0; row < 8; ++row) {
+      std::vector<double> x = finite;
+      x[row * 3 + 1] = std::numeric_limits<double>::infinity();
+      const bool counts = drawn[row] != 0 || (weight != 0 && batch.mask[row] != 0);
+      bsq_losses actual{};
+      CHECK_OK(losses(options, batch, x, actual));
+      CHECK_EQ(std::isnan(actual.aux_loss), counts);
+      CHECK(counts || actual.aux_loss == expected.aux_loss);
+      std::vector<double> gradient;
+      CHECK_OK(backward(options, batch, x, {}, finite, 1.0, gradient));
+      for (size_t i = 0; i < gradient.size(); ++i) {
+        CHECK_EQ(std::isnan(gradient[i]), counts || i / 3 == row);
+      }
+    }
+  }
+}
 
 // What is finite is not refused, however large.
 TEST(extreme_values_are_finite) {
