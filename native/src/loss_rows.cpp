@@ -62,7 +62,9 @@ LossRows::LossRows(const Options& options, const RowShape& shape, const uint8_t*
 }
 
 cpu::BlockRows LossRows::block(int64_t i, int64_t count) const {
-  cpu::BlockRows block{count, layout_.step(), {}};
+  cpu::BlockRows block;  // NOLINT(cppcoreguidelines-pro-type-member-init): half a kilobyte
+  block.count = count;
+  block.step = layout_.step();
   for (int64_t r = 0; r < count; ++r) {
     block.offset[r] = layout_.offset(row(i + r));
   }

@@ -35,6 +35,8 @@ constexpr int64_t kCodebookGrain = int64_t{16} * 1024;
 // So many outer codes are added up over the blocks of a chunk before they go to the average.
 constexpr int64_t kOuterCodes = 256;
 
+constexpr int64_t kSmallWorkspace = int64_t{16} * 1024;
+
 LossFormula loss_formula(const Options& options) {
   return {options.codebooks,
           options.code_dim,
@@ -55,10 +57,16 @@ int64_t stride_of(int64_t rows) { return cpu::block_stride(std::min(rows, kBlock
 template <class Body>
 void for_each_block(int64_t begin, int64_t end, int64_t workspace_bytes, const Body& body) {
   parallel_for(block_count(end - begin), kBlockGrain, [&](int64_t first, int64_t last) {
-    const AlignedBuffer<std::byte> workspace(workspace_bytes, "a block of rows");
+    // Of a few short rows it is small, and an allocation would take as long as the rest.
+    alignas(64) std::byte small[kSmallWorkspace];
+    std::optional<AlignedBuffer<std::byte>> large;
+    if (workspace_bytes > kSmallWorkspace) {
+      large.emplace(workspace_bytes, "a block of rows");
+    }
+    std::byte* const workspace = large ? large->get() : small;
     const int64_t last_row = std::min(end, begin + last * kBlockRows);
     for (int64_t row = begin + first * kBlockRows; row < last_row; row += kBlockRows) {
-      body(workspace.get(), row, std::min(kBlockRows, last_row - row));
+      body(workspace, row, std::min(kBlockRows, last_row - row));
     }
   });
 }
@@ -302,7 +310,7 @@ double codebook_entropies(const LossFormula& formula, const Average& average) {
   });
   const double total = sum_of(sums, parts, 0.0);
   // Rounding may take an average of equal rows past 1, but no entropy with max(p, e) is negative.
-  return formula.floor_adds ? total : std::max(0.0, total);
+  return !formula.floor_adds && total < 0 ? 0 : total;  // NaN stays
 }
 
 // Replaces the average distributions by weight * the derivative of their entropies.
@@ -432,7 +440,6 @@ void backward_with_losses(const Options& options, const LossRows& rows, const T*
       average.compute(rows, x, options.softplus ? &totals.entropies : nullptr);
     } else {
       totals = LossSumsHeader::from(sums);
-      totals.require_rows(rows.counted(), rows.drawn());
       average.load_sums(sums + Options::kLossSumsHeader, totals.entropy_rows);
     }
     const double slope =

@@ -17,9 +17,9 @@ template <class T>
 template <class T>
 void compute_loss_sums(const Options& options, const LossRows& rows, const T* x, double* sums);
 
-// grad_x of straight_through_scale * <grad_quantized, u> + grad_aux_loss * aux_loss. sums and
-// grad_quantized may be NULL. Rows that take no part in a loss need not be finite; their codes that
-// are not get NaN.
+// grad_x of straight_through_scale * <grad_quantized, u> + grad_aux_loss * aux_loss. sums, which
+// have been checked, and grad_quantized may be NULL. Rows that take no part in a loss need not be
+// finite; their codes that are not get NaN.
 template <class T>
 void backward_with_losses(const Options& options, const LossRows& rows, const T* x,
                           const double* sums, const T* grad_quantized, double grad_aux_loss,

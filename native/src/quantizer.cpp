@@ -6,6 +6,7 @@
 #include "codes.h"
 #include "cpu/codes.h"
 #include "loss_rows.h"
+#include "loss_sums.h"
 #include "losses.h"
 
 namespace bsq {
@@ -80,7 +81,13 @@ void backward(const Options& options, const RowShape& shape, const T* x, const u
     return;
   }
   const LossRows rows(options, shape, mask);
-  if (finite || losses_are_finite(options, rows, x)) {
+  if (sums != nullptr) {
+    LossSumsHeader::from(sums).require_rows(rows.counted(), rows.drawn());
+  }
+  // Those of a batch with a row that is not finite are not either.
+  const bool finite_sums =
+      sums == nullptr || cpu::first_non_finite(sums, options.loss_sums_size()) < 0;
+  if (finite_sums && (finite || losses_are_finite(options, rows, x))) {
     backward_with_losses(options, rows, x, sums, grad_quantized, grad_aux_loss, grad_x);
   } else {  // one such row makes the loss NaN, and with it every row's gradient
     std::fill_n(grad_x, shape.rows() * options.row_length(), std::numeric_limits<T>::quiet_NaN());

@@ -437,7 +437,7 @@ TEST(codebooks_are_averaged) {
     const Tensor x = tensor_of(rows.x, {rows.count, rows.length});
     const bsq_losses actual = losses_of(forward(options, x));
     options.codebooks = 1;
-    bsq_losses expected = empty_losses();
+    bsq_losses expected{};
     expected.per_sample_entropy = expected.codebook_entropy = 0;
     for (int64_t codebook = 0; codebook < 3; ++codebook) {
       const bsq_losses one =

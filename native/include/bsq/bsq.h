@@ -211,7 +211,8 @@ typedef struct bsq_losses {
  * of several batches, threads or machines add up to those of one batch with all rows. An array of
  * doubles:
  *   [0] rows that count        [2] sum over rows and codebooks of the groups' entropies
- *   [1] rows of the entropies  [3] sum over rows and codebooks of |u - q|^2
+ *   [1] rows of the entropies  [3] sum over rows and codebooks of |u - q|^2; 0 where
+ *                                  commitment_weight is
  *   [4...] sums of p over the entropies' rows, [codebooks, groups, 2^group_size] in index order;
  *   with BSQ_ENTROPY_ANALYTICAL [codebooks, code_dim, 2].
  */
