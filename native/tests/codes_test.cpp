@@ -263,6 +263,82 @@ TEST(many_rows_are_as_one_by_one) {
   check_many_rows<double>(1, 200001);
 }
 
+// Indices of groups and codebooks are those of the bits one after the other, in every layout.
+template <class T>
+void check_groups(int64_t codebooks, int64_t groups, int64_t bits, const Batch& batch) {
+  for (const int32_t channel_first : {0, 1}) {
+    bsq_options options = options_for(groups * bits);
+    options.codebooks = codebooks;
+    options.group_size = bits;
+    options.channel_first = channel_first;
+    const std::vector<T> rows =
+        Random(static_cast<uint64_t>(bits)).normals<T>(batch.rows() * row_length(options));
+    const std::vector<T> x = to_layout(options, batch, rows);
+    std::vector<int64_t> indices;
+    CHECK_OK(encode(options, batch, x, indices));
+    std::vector<T> quantized;
+    CHECK_OK(decode(options, batch, indices, quantized));
+    std::vector<int64_t> back;
+    CHECK_OK(codes_to_indices(options, batch, quantized, back));
+    CHECK(back == indices);
+    CHECK_OK(codes_to_indices(options, batch, x, back));  // of any scale
+    CHECK(back == indices);
+    const T corner = static_cast<T>(1 / std::sqrt(static_cast<double>(options.code_dim)));
+    const std::vector<T> decoded = from_layout(options, batch, quantized);
+    int64_t wrong = 0;
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const bool bit = rows[i] > 0;
+      const auto group = static_cast<size_t>(bits);
+      wrong += bit_of(indices[i / group], bits, static_cast<int64_t>(i % group)) == bit ? 0 : 1;
+      wrong += decoded[i] == (bit ? corner : -corner) ? 0 : 1;
+    }
+    CHECK_EQ(wrong, 0);
+  }
+}
+
+TEST(groups_and_codebooks) {
+  for (const Batch& batch : {Batch{1}, Batch{5, 1}, Batch{1, 64}, Batch{3, 65}, Batch{7, 9}}) {
+    check_groups<float>(1, 4, 9, batch);
+    check_groups<double>(3, 1, 5, batch);
+    check_groups<float>(2, 3, 1, batch);
+    check_groups<double>(1, 16, 63, batch);
+    check_groups<float>(2, 64, 16, batch);
+    check_groups<double>(17, 2, 8, batch);
+  }
+  // Several threads, and so many indices that they are written past the caches.
+  check_groups<float>(1, 8, 1, {40, 7001});
+  check_groups<double>(2, 2, 13, {3, 7011});
+}
+
+// The message names row and column, in whatever layout.
+TEST(refusals_in_groups) {
+  bsq_options options = options_for(12);
+  options.codebooks = 2;
+  options.group_size = 4;
+  const Batch batch{4, 25};
+  for (const int32_t channel_first : {0, 1}) {
+    options.channel_first = channel_first;
+    std::vector<int64_t> indices(600, 15);
+    indices[6 * 40 + 4] = 16;
+    indices[6 * 70 + 1] = -1;
+    std::vector<float> quantized;
+    CHECK_FAILS(decode(options, batch, indices, quantized), BSQ_INVALID_ARGUMENT,
+                "indices[40, 4] is 16, expected 0 to 15 for group_size 4");
+    std::vector<float> codes(2400, 1);
+    codes[24 * 40 + 17] = 0;
+    codes[24 * 40 + 20] = 0;
+    codes[24 * 41] = 0;
+    std::vector<int64_t> none;
+    CHECK_REFUSED(codes_to_indices(options, batch, to_layout(options, batch, codes), none),
+                  BSQ_INVALID_ARGUMENT, "codes[40, 17] is 0, expected a code value");
+  }
+  options = options_for(5);
+  options.codebooks = 3;
+  std::vector<float> quantized;
+  CHECK_FAILS(decode(options, {1, 2}, {1, 2, 3, 4, 32, 5}, quantized), BSQ_INVALID_ARGUMENT,
+              "indices[1, 1] is 32, expected 0 to 31 for code_dim 5");
+}
+
 TEST(bits_to_codes) {
   std::vector<float> bits(200003);  // several threads
   for (size_t i = 0; i < bits.size(); ++i) {

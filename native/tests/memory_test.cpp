@@ -116,18 +116,24 @@ int run_out_of_memory() {
 
 // A million rows, forward and backward, in little more memory than their results take. The number
 // of failed calls.
-int run_a_million_rows() {
+int run_a_million_rows(const bsq_options& options) {
   constexpr int64_t kRows = 1000000;
   constexpr int64_t kWarmUpRows = 4000;  // starts the threads, whose arenas take address space
   constexpr uint64_t kSpareMegabytes = 64;
-  const bsq_options options = options_for(13);
-  const std::vector<float> x = Random(2).normals<float>(kRows * options.code_dim);
+  const int64_t length = row_length(options);
+  // The same rows again and again: they only have to be many.
+  const std::vector<float> some = Random(2).normals<float>(kWarmUpRows * length);
+  std::vector<float> x;
+  x.reserve(static_cast<size_t>(kRows * length));
+  for (int64_t row = 0; row < kRows; row += kWarmUpRows) {
+    x.insert(x.end(), some.begin(), some.end());
+  }
   std::vector<float> quantized(x.size());
   std::vector<float> grad_x(x.size());
-  std::vector<int64_t> indices(static_cast<size_t>(kRows));
+  std::vector<int64_t> indices(static_cast<size_t>(kRows * row_indices(options)));
   const auto succeed = [&](int64_t rows) {
-    const int64_t row_bytes = rows * options.code_dim * static_cast<int64_t>(sizeof(float));
-    const int64_t index_bytes = rows * static_cast<int64_t>(sizeof(int64_t));
+    const int64_t row_bytes = rows * length * static_cast<int64_t>(sizeof(float));
+    const int64_t index_bytes = rows * row_indices(options) * static_cast<int64_t>(sizeof(int64_t));
     bsq_losses losses = empty_losses();
     const Outcome forward(bsq_host_forward(&options, BSQ_FLOAT32, rows, 1, x.data(), row_bytes,
                                            nullptr, 0, quantized.data(), row_bytes, indices.data(),
@@ -145,6 +151,16 @@ int run_a_million_rows() {
   return failed;
 }
 
+int run_a_million_rows_of_groups() {
+  bsq_options options = options_for(36);
+  options.group_size = 9;
+  options.entropy_floor = BSQ_FLOOR_ADD;
+  options.entropy_epsilon = 1e-8;
+  options.commitment_weight = 0.25;
+  options.entropy_fraction = 0.9;
+  return run_a_million_rows(options);
+}
+
 constexpr const char* kNoLimit =
     "the address sanitizer needs terabytes of address space: no RLIMIT_AS under it";
 
@@ -153,8 +169,11 @@ constexpr const char* kNoLimit =
 TEST(a_million_rows_take_little_memory) {
   if (kAddressSanitizer) {
     SKIP(kNoLimit);
+  } else if (path() != Path::kHost) {
+    SKIP("these are the host functions");
   } else {
-    in_child(run_a_million_rows);
+    in_child([] { return run_a_million_rows(options_for(13)); });
+    in_child(run_a_million_rows_of_groups);
   }
 }
 
