@@ -438,7 +438,6 @@ TEST(codebooks_are_averaged) {
     const bsq_losses actual = losses_of(forward(options, x));
     options.codebooks = 1;
     bsq_losses expected{};
-    expected.per_sample_entropy = expected.codebook_entropy = 0;
     for (int64_t codebook = 0; codebook < 3; ++codebook) {
       const bsq_losses one =
           losses_of(forward(options, narrow(x, 1, codebook * options.code_dim, options.code_dim)));
