@@ -1,5 +1,6 @@
 // Every argument of the functions on tensors out of range: the code and the whole message.
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -517,6 +518,7 @@ TEST(loss_sums) {
     numbers_refused({nan, 2}, "sums[0] is nan" + advice);
     numbers_refused({2.5, 2}, "sums[0] is 2.5" + advice);
     numbers_refused({1e300, 2}, "sums[0] is 1e+300" + advice);
+    numbers_refused({0x1p60, 2}, "sums[0] is 1.1529215e+18" + advice);
     numbers_refused({2, -1}, "sums[1] is -1" + advice);
     numbers_refused({3, 4},
                     "sums[1] is 4, expected 1 to 3: of the rows that count, sums[0], those of the "
@@ -529,6 +531,42 @@ TEST(loss_sums) {
                     "expected sums of all batches, that of x among them");
     CHECK_OK(bsq_tensor_check(
         backward(make(bsq_quantization_loss_sums, quantization.get()), 1.0).get()));
+    // Sums that are not finite are those of a batch that was not.
+    std::vector<double> sums(68, 1.0);
+    sums[0] = sums[1] = 2;
+    for (const size_t i : {2U, 3U, 4U, 67U}) {
+      std::vector<double> lost = sums;
+      lost[i] = nan;
+      for (const float value : read<float>(backward(tensor_of(lost, {68}), 1.0))) {
+        CHECK(std::isnan(value));
+      }
+    }
+  });
+}
+
+// Sums are checked although no row of x is among them.
+TEST(loss_sums_of_no_row) {
+  for_kernels_and_operators([](const bsq_options& options) {
+    const Tensor x = tensor_of(Random(1).normals<float>(18), {3, 6});
+    const Tensor mask = zeros(BSQ_UINT8, {3});
+    const Quantization quantization =
+        make<bsq_quantization>(bsq_tensor_forward, &options, x.get(), mask.get());
+    const auto grad_x = [&](double rows, double entropy_rows) {
+      std::vector<double> sums(68, 1.0);
+      sums[0] = rows;
+      sums[1] = entropy_rows;
+      const Tensor result = make(bsq_quantization_backward, quantization.get(),
+                                 tensor_of(sums, {68}).get(), kNoTensor, 1.0);
+      must(bsq_tensor_check(result.get()));
+      return read<float>(result);
+    };
+    CHECK(grad_x(5, 4) == std::vector<float>(18, 0.0F));
+    CHECK_FAILS(outcome_of([&] { grad_x(5, 0); }), BSQ_INVALID_ARGUMENT,
+                "sums[1] is 0, expected 1 to 5: of the rows that count, sums[0], those of the "
+                "entropies");
+    CHECK_FAILS(outcome_of([&] { grad_x(0, 1); }), BSQ_INVALID_ARGUMENT,
+                "sums[1] is 1, expected 0: of the rows that count, sums[0], those of the "
+                "entropies");
   });
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <utility>
 
 #include "loss_sums.h"
 #include "operators/constants.h"
@@ -161,12 +162,11 @@ class LossGradient {
   LossGradient(const Options& options, const Tensor& sums, double grad_aux_loss, DType type)
       : options_(options), type_(type) {
     const SumViews views(options, sums);
-    const Tensor terms = loss_terms(options, sums);
     // A loss that is not finite has no finite gradient.
-    const Tensor one = one_or_nan(all(is_finite(terms)));
+    const Tensor one = one_or_nan(all(is_finite(sums)));
     const Tensor entropy_weight =
         div(mul(mul(one, number(grad_aux_loss * options.entropy_weight(), one)),
-                entropy_loss_slope(terms)),
+                entropy_loss_slope(sums)),
             divisor(options, views.entropy_rows));
     entropy_ = mul(entropy_weight, number(options.sample_entropy_weight, one));
     codebook_ = mul(entropy_weight, number(-options.diversity_gamma, one));
@@ -197,10 +197,11 @@ class LossGradient {
 
  private:
   // The slope of the entropy loss made positive: sigmoid(entropy loss + offset).
-  [[nodiscard]] Tensor entropy_loss_slope(const Tensor& terms) const {
+  [[nodiscard]] Tensor entropy_loss_slope(const Tensor& sums) const {
     if (!options_.softplus) {
-      return number(1, terms);
+      return number(1, sums);
     }
+    const Tensor terms = loss_terms(options_, sums);
     const auto term = [&](int64_t i, double weight) {
       return mul(narrow(terms, 0, i, 1), number(weight, terms));
     };
@@ -251,17 +252,20 @@ std::shared_ptr<const Finding> find_wrong_sums(const Tensor& sums, const Counted
   const Tensor header = clone(narrow(sums, 0, 0, Options::kLossSumsHeader));
   const Tensor rows = narrow(header, 0, 0, 1);
   const Tensor entropy_rows = narrow(header, 0, 1, 1);
+  const Tensor zero = number(0, rows);
   // As LossSumsHeader checks them.
+  Tensor right = equal(greater(rows, zero), greater(entropy_rows, zero));
+  for (const auto& [larger, smaller] : {std::pair{rows, counted.count},
+                                        {entropy_rows, counted.drawn_count},
+                                        {rows, entropy_rows},
+                                        {number(0x1p53, rows), rows}}) {
+    right = bitwise_and(right, greater_equal(larger, smaller));
+  }
   const Tensor counts = narrow(header, 0, 0, 2);
-  const Tensor are_right =
-      bitwise_and(bitwise_and(greater_equal(rows, counted.count),
-                              greater_equal(entropy_rows, counted.drawn_count)),
-                  bitwise_and(greater_equal(rows, entropy_rows),
-                              all(equal(counts, to(to(counts, DType::kInt64), DType::kFloat64)))));
-  const Tensor matter = greater(counted.count, number(0, rows));
+  const Tensor whole = to(to(counts, DType::kInt64), DType::kFloat64);
+  right = bitwise_and(right, all(equal(counts, whole)));
   return std::make_shared<const Finding>(
-      Finding::Evidence{bitwise_and(logical_not(are_right), matter), counted.count,
-                        counted.drawn_count, rows},
+      Finding::Evidence{logical_not(right), counted.count, counted.drawn_count, rows},
       [header](const Finding::Refused& refused) {
         const Tensor on_cpu = to(header, DType::kFloat64, kCpu);
         LossSumsHeader::from(static_cast<const double*>(on_cpu.const_data_ptr()))
