@@ -174,7 +174,11 @@ class Tolerance:
         - A gradient is a difference of sums that have most of their error in common. That of
           the entropies gets 5 roundings (2.5 were needed, in zero rows), times the loss's
           weights and d theta / d u = 4 * beta / sqrt(D), over the number of rows and
-          codebooks; that of the commitment gets 8 of its length, which is at most 4.
+          codebooks. What is added up is p * (ln p - ln e): nearly nothing in wide, soft
+          groups where e is 1e-5, but p * ln(1e-5 / e) more where e is less. Of that it gets
+          sqrt(2^g) / 8 roundings, for the kernels add up one half of the bits one code after
+          the other (sqrt(2^g) / 16 were needed, in groups of 15 and 16 bits).
+          That of the commitment gets 8 of its length, which is at most 4.
         """
         unit = self.rounding * math.log(1 / parameters.entropy_epsilon)
         weight = abs(parameters.sample_entropy_weight) + abs(parameters.diversity_gamma)
@@ -186,7 +190,9 @@ class Tolerance:
         entropy_loss = weight * entropy + abs(parameters.diversity_gamma) * mean
 
         slope = 4 * parameters.inv_temperature / math.sqrt(parameters.code_dim)
-        entropy_gradient = abs(parameters.entropy_weight) * weight * 5 * unit * slope
+        below = max(0.0, math.log(EPSILON / parameters.entropy_epsilon))
+        sums = self.rounding * below * 2.0 ** (parameters.entropy_size / 2) / 8
+        entropy_gradient = abs(parameters.entropy_weight) * weight * (5 * unit + sums) * slope
         commitment = 8 * self.rounding * abs(parameters.commitment_weight)
         if parameters.commitment == "square":
             commitment /= parameters.code_dim

@@ -108,7 +108,7 @@ public final class Benchmark implements AutoCloseable {
 
   /** Times encoding all rows, and copying memory in the way that is fastest here. */
   public EncodeTimes encode() {
-    long bytes = rows * (options.codeDim() * Float.BYTES + Long.BYTES);
+    long bytes = rows * (options.rowLength() * Float.BYTES + options.indicesPerRow() * Long.BYTES);
     try (Arena scratch = Arena.ofShared()) { // several threads copy
       MemorySegment from = scratch.allocate(bytes / 2, Long.BYTES).fill((byte) 1);
       MemorySegment to = scratch.allocate(bytes / 2, Long.BYTES);

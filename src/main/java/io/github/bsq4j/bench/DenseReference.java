@@ -1,5 +1,6 @@
 package io.github.bsq4j.bench;
 
+import com.google.gson.JsonObject;
 import io.github.bsq4j.BsqException;
 import io.github.bsq4j.QuantizerOptions;
 import java.io.BufferedReader;
@@ -12,6 +13,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
 import java.util.concurrent.TimeUnit;
 
 /**
@@ -39,7 +41,8 @@ final class DenseReference implements AutoCloseable {
   }
 
   /**
-   * Starts it with these inputs, which {@code rows} and the options' {@code codeDim} fit.
+   * Starts it with these inputs, which {@code rows} and the options fit. All rows count in the
+   * entropies.
    *
    * @throws BsqException with code {@link BsqException.Code#UNAVAILABLE} if this Python or its
    *     PyTorch does not work
@@ -81,7 +84,7 @@ final class DenseReference implements AutoCloseable {
         new ProcessBuilder(
                 python.toString(),
                 folder.resolve(SCRIPT).toString(),
-                Integer.toString(options.codeDim()),
+                arguments(options).toString(),
                 Long.toString(rows),
                 Double.toString(options.inverseTemperature()),
                 Integer.toString(threads))
@@ -89,6 +92,32 @@ final class DenseReference implements AutoCloseable {
     builder.environment().put("OMP_NUM_THREADS", Integer.toString(threads));
     builder.environment().put("PYTHONDONTWRITEBYTECODE", "1");
     return builder.start();
+  }
+
+  /** What the module is made with, in its words, which are those of bsq.h. */
+  private static JsonObject arguments(QuantizerOptions options) {
+    JsonObject arguments = new JsonObject();
+    arguments.addProperty("code_dim", options.codeDim());
+    arguments.addProperty("entropy_loss_weight", options.entropyLossWeight());
+    arguments.addProperty("diversity_gamma", options.diversityGamma());
+    arguments.addProperty("codebooks", options.codebooks());
+    arguments.addProperty("group_size", options.groupSize());
+    arguments.addProperty("entropy_form", word(options.entropyForm()));
+    arguments.addProperty("entropy_floor", word(options.entropyFloor().kind()));
+    arguments.addProperty("entropy_epsilon", options.entropyFloor().epsilon());
+    arguments.addProperty("sample_entropy_weight", options.sampleEntropyWeight());
+    arguments.addProperty(
+        "entropy_scale", options.dividedByInverseTemperature() ? "temperature" : "one");
+    options.positiveOffset().ifPresent(o -> arguments.addProperty("positive_offset", o));
+    arguments.addProperty("commitment", word(options.commitment()));
+    arguments.addProperty("commitment_weight", options.commitmentWeight());
+    arguments.addProperty("straight_through_scale", options.straightThroughScale());
+    arguments.addProperty("channel_first", options.channelFirst());
+    return arguments;
+  }
+
+  private static String word(Enum<?> value) {
+    return value.name().toLowerCase(Locale.ROOT);
   }
 
   Work forward() {

@@ -1,5 +1,6 @@
 package io.github.bsq4j.bench;
 
+import io.github.bsq4j.Batch;
 import io.github.bsq4j.BinarySphericalQuantizer;
 import io.github.bsq4j.DType;
 import io.github.bsq4j.QuantizerOptions;
@@ -19,17 +20,17 @@ final class Workload {
   private static final long PAGE = 4096;
 
   private final BinarySphericalQuantizer quantizer;
-  private final long rows;
+  private final Batch batch;
   private final SplittableRandom random = new SplittableRandom(SEED);
   private final MemorySegment x;
 
   Workload(Arena arena, QuantizerOptions options, long rows) {
     this.quantizer = BinarySphericalQuantizer.create(options);
-    this.rows = rows;
+    this.batch = options.channelFirst() ? Batch.of(1, rows) : Batch.of(rows);
     this.x = normal(arena);
   }
 
-  /** The input, {@code [rows, codeDim]}. */
+  /** The input, {@code [rows, codebooks · codeDim]}, or of one item where channels come first. */
   MemorySegment x() {
     return x;
   }
@@ -37,7 +38,7 @@ final class Workload {
   /** Normal numbers, as many as the input has; the same ones in each run. */
   MemorySegment normal(Arena arena) {
     MemorySegment segment = vectors(arena);
-    for (long i = 0; i < rows * quantizer.codeDim(); i++) {
+    for (long i = 0; i < elements(); i++) {
       segment.setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) random.nextGaussian());
     }
     return segment;
@@ -45,12 +46,12 @@ final class Workload {
 
   Work encode(Arena arena) {
     MemorySegment indices = indices(arena);
-    return Work.of(() -> quantizer.encode(x, DTYPE, rows, indices));
+    return Work.of(() -> quantizer.encode(x, DTYPE, batch, indices));
   }
 
   /** Encoding the first row, over and over, in so many threads, each with memory of its own. */
   Work encodeOne(int threads) {
-    long bytes = quantizer.codeDim() * DTYPE.byteSize();
+    long bytes = quantizer.options().rowLength() * DTYPE.byteSize();
     MemorySegment row = // which all threads may read
         MemorySegment.ofArray(x.asSlice(0, bytes).toArray(ValueLayout.JAVA_FLOAT));
     return repetitions -> {
@@ -70,20 +71,21 @@ final class Workload {
     try (Arena arena = Arena.ofConfined()) {
       // On pages of their own, so that no two threads meet in a cache line.
       MemorySegment in = arena.allocate(row.byteSize(), PAGE).copyFrom(row);
-      MemorySegment index = arena.allocate(Long.BYTES, PAGE);
+      MemorySegment indices =
+          arena.allocate(quantizer.options().indicesPerRow() * (long) Long.BYTES, PAGE);
       start.countDown();
       while (start.getCount() > 0) {
         Thread.onSpinWait();
       }
-      return secondsOfOne(in, index, repetitions);
+      return secondsOfOne(in, indices, repetitions);
     }
   }
 
   /** The loop is a method of its own, to be compiled with this call alone in it. */
-  private double secondsOfOne(MemorySegment in, MemorySegment index, int repetitions) {
+  private double secondsOfOne(MemorySegment in, MemorySegment indices, int repetitions) {
     long start = System.nanoTime();
     for (int i = 0; i < repetitions; i++) {
-      quantizer.encode(in, DTYPE, 1, index);
+      quantizer.encode(in, DTYPE, 1, indices);
     }
     return (System.nanoTime() - start) * 1e-9;
   }
@@ -91,7 +93,7 @@ final class Workload {
   Work forward(Arena arena) {
     MemorySegment quantized = vectors(arena);
     MemorySegment indices = indices(arena);
-    return Work.of(() -> quantizer.forward(x, DTYPE, rows, quantized, indices));
+    return Work.of(() -> quantizer.forward(x, DTYPE, batch, quantized, indices));
   }
 
   Work forwardBackward(Arena arena, MemorySegment gradQuantized) {
@@ -100,16 +102,21 @@ final class Workload {
     MemorySegment gradX = vectors(arena);
     return Work.of(
         () -> {
-          quantizer.forward(x, DTYPE, rows, quantized, indices);
-          quantizer.backward(x, DTYPE, rows, gradQuantized, 1, gradX);
+          quantizer.forward(x, DTYPE, batch, quantized, indices);
+          quantizer.backward(x, DTYPE, batch, gradQuantized, 1, gradX);
         });
   }
 
   private MemorySegment vectors(Arena arena) {
-    return arena.allocate(ValueLayout.JAVA_FLOAT, rows * quantizer.codeDim());
+    return arena.allocate(ValueLayout.JAVA_FLOAT, elements());
   }
 
   private MemorySegment indices(Arena arena) {
-    return arena.allocate(ValueLayout.JAVA_LONG, rows);
+    return arena.allocate(
+        ValueLayout.JAVA_LONG, batch.rows() * quantizer.options().indicesPerRow());
+  }
+
+  private long elements() {
+    return batch.rows() * quantizer.options().rowLength();
   }
 }

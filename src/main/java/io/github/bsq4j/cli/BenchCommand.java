@@ -59,8 +59,8 @@ final class BenchCommand implements Callable<Integer> {
       paramLabel = "N",
       defaultValue = "13",
       description =
-          "The number of bits of a code, 1 to 63; above 24 encoding alone is timed (default:"
-              + " ${DEFAULT-VALUE}).")
+          "The number of bits of a code, 1 to 63, or to 1024 with --groups. Where the losses would"
+              + " take too much memory, encoding alone is timed (default: ${DEFAULT-VALUE}).")
   private int codeDim;
 
   @Option(
@@ -70,12 +70,8 @@ final class BenchCommand implements Callable<Integer> {
       description = "The number of vectors in a call (default: ${DEFAULT-VALUE}).")
   private long rows;
 
-  @Option(
-      names = "--inv-temperature",
-      paramLabel = "B",
-      defaultValue = "100",
-      description = "Inverse temperature of the losses (default: ${DEFAULT-VALUE}).")
-  private double inverseTemperature;
+  @Mixin private CodeFlags codes;
+  @Mixin private LossFlags losses;
 
   @Option(
       names = "--threads",
@@ -101,20 +97,28 @@ final class BenchCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    QuantizerOptions options =
-        QuantizerOptions.builder(codeDim).inverseTemperature(inverseTemperature).build();
-    boolean withLosses = codeDim <= QuantizerOptions.MAX_LOSS_CODE_DIM;
+    codes.requireShortIndices(codeDim, "");
+    QuantizerOptions options = losses.options(codes, codeDim);
+    boolean withLosses = LossFlags.hasLosses(options);
     Set<Work> wanted = works.isEmpty() ? EnumSet.allOf(Work.class) : works;
-    checkOptions(withLosses, wanted);
+    checkOptions(options, wanted);
     int used = threads();
 
     JsonObject json = new JsonObject();
     out.line("code dim", codeDim);
     json.addProperty("code_dim", codeDim);
+    if (options.codebooks() > 1) {
+      out.line("codebooks", options.codebooks());
+    }
+    json.addProperty("codebooks", options.codebooks());
+    if (options.groups() > 1) {
+      out.line("groups", options.groups());
+    }
+    json.addProperty("groups", options.groups());
     out.line("rows", rows);
     json.addProperty("rows", rows);
-    out.line("inverse temperature", inverseTemperature);
-    json.addProperty("inv_temperature", inverseTemperature);
+    out.line("inverse temperature", options.inverseTemperature());
+    json.addProperty("inv_temperature", options.inverseTemperature());
     out.line("threads", used);
     json.addProperty("threads", used);
     try (Benchmark benchmark = new Benchmark(options, rows, used, seconds)) {
@@ -140,7 +144,7 @@ final class BenchCommand implements Callable<Integer> {
     return 0;
   }
 
-  private void checkOptions(boolean withLosses, Set<Work> wanted) {
+  private void checkOptions(QuantizerOptions options, Set<Work> wanted) {
     if (rows < 1 || rows > MAX_ROWS) {
       throw new InputException("--rows is " + rows + "; expected 1 to " + MAX_ROWS);
     }
@@ -151,33 +155,29 @@ final class BenchCommand implements Callable<Integer> {
       throw new InputException(
           "--seconds is " + seconds + "; expected a number above 0, to " + MAX_SECONDS);
     }
-    if (!works.isEmpty() && !works.equals(EnumSet.of(Work.ENCODE)) && !withLosses) {
-      throw new InputException(
-          "--code-dim is "
-              + codeDim
-              + "; the losses need memory for 2^code_dim numbers: expected at most "
-              + QuantizerOptions.MAX_LOSS_CODE_DIM
-              + " with --work forward or forward-backward");
+    boolean encodeAlone = wanted.equals(EnumSet.of(Work.ENCODE));
+    if (!works.isEmpty() && !encodeAlone) {
+      LossFlags.requireLosses(options, "", "--work encode");
     }
-    if (withReference && wanted.equals(EnumSet.of(Work.ENCODE))) {
+    if (withReference && encodeAlone) {
       throw new InputException(
           "--work is encode, which the reference does not do by itself: expected forward or"
               + " forward-backward with --reference");
     }
-    if (withReference && !withLosses) {
+    if (withReference) {
+      LossFlags.requireLosses(options, "", "no --reference, which computes them");
+    }
+    if (withReference && options.entropyFraction() != 1) {
       throw new InputException(
-          "--code-dim is "
-              + codeDim
-              + "; the reference computes the losses, which need memory for 2^code_dim numbers:"
-              + " expected at most "
-              + QuantizerOptions.MAX_LOSS_CODE_DIM
-              + " with --reference");
+          "--entropy-fraction is "
+              + options.entropyFraction()
+              + ", but the reference would draw other rows: expected no --reference, or 1");
     }
   }
 
   /** How many LibTorch uses: {@code scripts/bsq} has told it before this JVM was started. */
   private int threads() {
-    BinarySphericalQuantizer.create(codeDim); // fails, with the reason, where LibTorch is missing
+    BinarySphericalQuantizer.create(1); // fails, with the reason, where LibTorch is missing
     int used = NativeRuntime.info().threads().orElseThrow();
     if (threads != null && threads != used) {
       throw new InputException(

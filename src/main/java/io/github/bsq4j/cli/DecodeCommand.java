@@ -1,6 +1,9 @@
 package io.github.bsq4j.cli;
 
+import static java.util.stream.Collectors.joining;
+
 import com.google.gson.JsonObject;
+import io.github.bsq4j.Batch;
 import io.github.bsq4j.BinarySphericalQuantizer;
 import io.github.bsq4j.BsqException;
 import io.github.bsq4j.DType;
@@ -9,12 +12,14 @@ import io.github.bsq4j.io.AtomicOutput;
 import io.github.bsq4j.io.NpyFile;
 import io.github.bsq4j.io.NpyType;
 import io.github.bsq4j.io.NpyWriter;
+import io.github.bsq4j.parity.VectorShape;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.FileSystemException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.concurrent.Callable;
+import java.util.stream.LongStream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -42,23 +47,27 @@ final class DecodeCommand implements Callable<Integer> {
 
   @Parameters(
       paramLabel = "CODES.npy",
-      description = "Code indices [...] of any integer type, from 0 to 2^code_dim - 1.")
+      description =
+          "Indices of any integer type, as encode writes them: [...], with a dimension for"
+              + " codebooks and one for groups where there are several.")
   private Path input;
 
   @Option(
       names = "--code-dim",
       paramLabel = "N",
       required = true,
-      description = "The number of bits of a code: 1 to 63.")
+      description = "The number of bits of a code: 1 to 63, or to 1024 with --groups.")
   private int codeDim;
+
+  @Mixin private CodeFlags codes;
 
   @Option(
       names = {"-o", "--output"},
       paramLabel = "OUT.npy",
       required = true,
       description =
-          "Where to write the vectors [..., code_dim]. A component is 1/sqrt(code_dim) where the"
-              + " bit is 1, else the negative of it.")
+          "Where to write the vectors [..., codebooks * code_dim]. A component is 1/sqrt(code_dim)"
+              + " where the bit is 1, else the negative of it.")
   private Path output;
 
   @Option(
@@ -72,19 +81,21 @@ final class DecodeCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws FileSystemException {
-    QuantizerOptions options = QuantizerOptions.of(codeDim);
+    QuantizerOptions options = options();
     InputException.requireDistinct(input, output);
     try (AtomicOutput file = AtomicOutput.open(output);
         Arena arena = Arena.ofConfined()) {
       NpyFile npy = NpyFile.read(input, arena);
       MemorySegment indices = npy.toInt64(arena);
-      long rows = npy.elementCount();
+      long[] shape = vectorShape(npy.shape(), options);
+      Batch batch = new VectorShape(options, shape).batch();
       BinarySphericalQuantizer quantizer = BinarySphericalQuantizer.create(options);
       MemorySegment vectors =
-          arena.allocate(type.dtype.layout(), Math.multiplyExact(rows, codeDim));
+          arena.allocate(
+              type.dtype.layout(), Math.multiplyExact(batch.rows(), (long) options.rowLength()));
       long start = System.nanoTime();
       try {
-        quantizer.decode(indices, rows, type.dtype, vectors);
+        quantizer.decode(indices, batch, type.dtype, vectors);
       } catch (BsqException e) {
         if (e.code() == BsqException.Code.INVALID_ARGUMENT) {
           throw new InputException(input + ": " + e.getMessage());
@@ -92,13 +103,39 @@ final class DecodeCommand implements Callable<Integer> {
         throw e;
       }
       double seconds = (System.nanoTime() - start) * 1e-9;
-      long[] shape = Arrays.copyOf(npy.shape(), npy.shape().length + 1);
-      shape[shape.length - 1] = codeDim;
       NpyWriter.write(file, type.npyType, shape, vectors);
       file.commit();
-      report(rows, seconds);
+      report(batch.rows(), seconds);
     }
     return 0;
+  }
+
+  private QuantizerOptions options() {
+    codes.requireShortIndices(codeDim, "");
+    return codes.set(QuantizerOptions.builder(codeDim), codeDim).build();
+  }
+
+  /** The shape of the vectors that indices of this shape are of. */
+  private long[] vectorShape(long[] indices, QuantizerOptions options) {
+    long[] inRow =
+        LongStream.of(options.codebooks(), options.groups()).filter(count -> count > 1).toArray();
+    int rank = indices.length - inRow.length;
+    int least = codes.channelFirst() ? 1 : 0;
+    if (rank < least || !Arrays.equals(inRow, Arrays.copyOfRange(indices, rank, indices.length))) {
+      throw new InputException(
+          input
+              + ": has shape "
+              + Arrays.toString(indices)
+              + "; expected "
+              + (least == 0 ? "[..." : "[B, ...")
+              + Arrays.stream(inRow).mapToObj(count -> ", " + count).collect(joining())
+              + "] with these options");
+    }
+    long[] shape = Arrays.copyOf(indices, rank + 1);
+    int components = VectorShape.componentDimension(codes.channelFirst(), shape);
+    System.arraycopy(indices, components, shape, components + 1, rank - components);
+    shape[components] = options.rowLength();
+    return shape;
   }
 
   private void report(long rows, double seconds) {

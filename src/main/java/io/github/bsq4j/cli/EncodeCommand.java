@@ -1,8 +1,6 @@
 package io.github.bsq4j.cli;
 
-import com.google.gson.JsonNull;
-import com.google.gson.JsonObject;
-import com.google.gson.JsonPrimitive;
+import io.github.bsq4j.Batch;
 import io.github.bsq4j.BinarySphericalQuantizer;
 import io.github.bsq4j.BsqException;
 import io.github.bsq4j.DType;
@@ -13,14 +11,13 @@ import io.github.bsq4j.io.AtomicOutput;
 import io.github.bsq4j.io.NpyFile;
 import io.github.bsq4j.io.NpyType;
 import io.github.bsq4j.io.NpyWriter;
+import io.github.bsq4j.parity.VectorShape;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.FileSystemException;
 import java.nio.file.Path;
-import java.util.Arrays;
-import java.util.BitSet;
-import java.util.Locale;
+import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -38,46 +35,33 @@ final class EncodeCommand implements Callable<Integer> {
   @Parameters(
       paramLabel = "IN.npy",
       description =
-          "Vectors [..., code_dim] of float32, float64 or float16. All dimensions but the last"
-              + " count rows.")
+          "Vectors [..., codebooks * code_dim] of float32, float64 or float16. All dimensions but"
+              + " that count rows.")
   private Path input;
 
   @Option(
       names = {"-o", "--output"},
       paramLabel = "OUT.npy",
-      description = "Where to write the indices, int64 [...]. Not written if not given.")
+      description =
+          "Where to write the indices, int64 [...], with a dimension for codebooks and one for"
+              + " groups where there are several. Not written if not given.")
   private Path output;
 
   @Option(
       names = "--code-dim",
       paramLabel = "N",
-      description = "The expected last dimension; any from 1 to 63 if not given.")
+      description = "The expected number of components of a code; any if not given.")
   private Integer codeDim;
 
-  @Option(
-      names = "--inv-temperature",
-      paramLabel = "B",
-      defaultValue = "100",
-      description = "Inverse temperature of the losses (default: ${DEFAULT-VALUE}).")
-  private double inverseTemperature;
-
-  @Option(
-      names = "--entropy-loss-weight",
-      paramLabel = "W",
-      defaultValue = "0.1",
-      description = "Factor of the auxiliary loss (default: ${DEFAULT-VALUE}).")
-  private double entropyLossWeight;
-
-  @Option(
-      names = "--diversity-gamma",
-      paramLabel = "G",
-      defaultValue = "1",
-      description = "Weight of the codebook entropy in the loss (default: ${DEFAULT-VALUE}).")
-  private double diversityGamma;
+  @Mixin private CodeFlags codes;
+  @Mixin private LossFlags losses;
+  @Mixin private RowFlags rows;
 
   @Option(
       names = "--no-loss",
-      description = "Compute the indices alone; needed where code_dim is above 24.")
+      description =
+          "Compute the indices alone; needed where a group has more than 16 bits, or a code without"
+              + " groups more than 24, unless with --analytical.")
   private boolean noLoss;
 
   @Option(
@@ -103,6 +87,7 @@ final class EncodeCommand implements Callable<Integer> {
     if (!(frameRate > 0 && frameRate < Double.POSITIVE_INFINITY)) {
       throw new InputException("--frame-rate is " + frameRate + "; expected a number above 0");
     }
+    rows.requireLosses(noLoss);
     if (output == null) {
       quantize(null);
     } else {
@@ -121,18 +106,22 @@ final class EncodeCommand implements Callable<Integer> {
       NpyFile npy = NpyFile.read(input, arena);
       MemorySegment x = vectors(npy, arena);
       DType dtype = npy.type() == NpyType.FLOAT64 ? DType.FLOAT64 : DType.FLOAT32;
-      int dim = codeDim(npy.shape());
-      long rows = npy.elementCount() / dim;
-      BinarySphericalQuantizer quantizer = BinarySphericalQuantizer.create(options(dim));
+      QuantizerOptions options = options(npy.shape());
+      VectorShape shape = new VectorShape(options, npy.shape());
+      Batch batch = rows.batch(shape, arena);
+      BinarySphericalQuantizer quantizer = BinarySphericalQuantizer.create(options);
 
-      MemorySegment indices = arena.allocate(ValueLayout.JAVA_LONG, rows);
-      Losses losses = null;
+      MemorySegment indices =
+          arena.allocate(
+              ValueLayout.JAVA_LONG,
+              Math.multiplyExact(batch.rows(), (long) options.indicesPerRow()));
+      Losses result = null;
       long start = System.nanoTime();
       try {
         if (noLoss) {
-          quantizer.encode(x, dtype, rows, indices);
+          quantizer.encode(x, dtype, batch, indices);
         } else {
-          losses = quantizer.forward(x, dtype, rows, MemorySegment.NULL, indices);
+          result = quantizer.forward(x, dtype, batch, MemorySegment.NULL, indices);
         }
       } catch (BsqException e) {
         if (e.code() == BsqException.Code.INVALID_ARGUMENT) {
@@ -144,41 +133,51 @@ final class EncodeCommand implements Callable<Integer> {
       double seconds = (System.nanoTime() - start) * 1e-9;
 
       if (file != null) {
-        long[] shape = npy.shape();
-        NpyWriter.write(file, NpyType.INT64, Arrays.copyOf(shape, shape.length - 1), indices);
+        NpyWriter.write(file, NpyType.INT64, shape.indexShape(), indices);
       }
-      report(rows, dim, distinct(indices, rows, dim), losses, seconds);
+      OptionalLong distinct =
+          DistinctRows.count(indices, batch.rows(), options.indicesPerRow(), options.groupSize());
+      new EncodeReport(
+              options,
+              batch.rows(),
+              shape.indexShape(),
+              distinct,
+              Optional.ofNullable(result),
+              frameRate,
+              seconds,
+              Optional.ofNullable(output))
+          .print(out);
     }
   }
 
-  private int codeDim(long[] shape) {
-    if (shape.length == 0) {
-      throw new InputException(
-          input + ": holds a single number; expected vectors of shape [..., code_dim]");
-    }
-    long last = shape[shape.length - 1];
-    if (codeDim != null && codeDim != last) {
-      throw new InputException(
-          input + ": the last dimension is " + last + ", but --code-dim is " + codeDim);
-    }
-    if (last < 1 || last > QuantizerOptions.MAX_CODE_DIM) {
+  private QuantizerOptions options(long[] shape) {
+    int components = VectorShape.componentDimension(codes.channelFirst(), shape);
+    if (components < 0 || components >= shape.length) {
       throw new InputException(
           input
-              + ": the last dimension, which is code_dim, is "
-              + last
-              + "; expected 1 to "
-              + QuantizerOptions.MAX_CODE_DIM);
+              + (shape.length == 0 ? ": holds a single number" : ": holds a single dimension")
+              + "; expected vectors of shape "
+              + (codes.channelFirst() ? "[B, code_dim, ...]" : "[..., code_dim]"));
     }
-    if (!noLoss && last > QuantizerOptions.MAX_LOSS_CODE_DIM) {
+    String where = input + ": the " + (codes.channelFirst() ? "second" : "last") + " dimension";
+    long length = shape[components];
+    if (codeDim != null && (long) codeDim * codes.codebooks() != length) {
       throw new InputException(
-          input
-              + ": code_dim is "
-              + last
-              + "; the losses need memory for 2^code_dim numbers and are computed up to "
-              + QuantizerOptions.MAX_LOSS_CODE_DIM
-              + "; use --no-loss");
+          where
+              + " is "
+              + length
+              + ", but --code-dim is "
+              + codeDim
+              + (codes.codebooks() == 1 ? "" : " and --codebooks " + codes.codebooks()));
     }
-    return (int) last;
+    int dim = codes.codeDim(length, where);
+    codes.requireShortIndices(dim, input + ": ");
+    QuantizerOptions options =
+        losses.options(codes, dim).toBuilder().nonFinitePolicy(nonFinitePolicy).build();
+    if (!noLoss) {
+      LossFlags.requireLosses(options, input + ": ", "--no-loss");
+    }
+    return options;
   }
 
   private MemorySegment vectors(NpyFile npy, Arena arena) throws FileSystemException {
@@ -192,80 +191,5 @@ final class EncodeCommand implements Callable<Integer> {
                   + npy.type()
                   + "; expected float32, float64 or float16");
     };
-  }
-
-  private QuantizerOptions options(int dim) {
-    return QuantizerOptions.builder(dim)
-        .inverseTemperature(inverseTemperature)
-        .entropyLossWeight(entropyLossWeight)
-        .diversityGamma(diversityGamma)
-        .nonFinitePolicy(nonFinitePolicy)
-        .build();
-  }
-
-  /** How many different indices there are; empty for more than an array can hold. */
-  private static OptionalLong distinct(MemorySegment indices, long rows, int dim) {
-    if (dim <= QuantizerOptions.MAX_LOSS_CODE_DIM) {
-      BitSet seen = new BitSet(1 << dim);
-      for (long row = 0; row < rows; row++) {
-        seen.set((int) indices.getAtIndex(ValueLayout.JAVA_LONG, row));
-      }
-      return OptionalLong.of(seen.cardinality());
-    }
-    if (rows > Integer.MAX_VALUE - 8) { // what JVMs allow
-      return OptionalLong.empty();
-    }
-    return OptionalLong.of(
-        Arrays.stream(indices.toArray(ValueLayout.JAVA_LONG)).sorted().distinct().count());
-  }
-
-  private void report(long rows, int dim, OptionalLong distinct, Losses losses, double seconds) {
-    double bitRate = dim * frameRate;
-    out.line("rows", rows);
-    out.line("code dim", dim);
-    out.line(
-        "distinct codes",
-        (distinct.isPresent() ? distinct.getAsLong() : "not counted")
-            + " of "
-            + Long.toUnsignedString(1L << dim));
-    out.line("bit rate", plain(bitRate) + " bit/s at " + plain(frameRate) + " frames/s");
-    if (losses != null) {
-      out.line("aux loss", digits(losses.auxLoss()));
-      out.line("per-sample entropy", digits(losses.perSampleEntropy()) + " nats");
-      out.line("codebook entropy", digits(losses.codebookEntropy()) + " nats");
-    }
-    out.line("time", Output.milliseconds(seconds));
-    if (output != null) {
-      out.line("output", output);
-    }
-
-    JsonObject json = new JsonObject();
-    json.addProperty("rows", rows);
-    json.addProperty("code_dim", dim);
-    json.add(
-        "distinct_codes",
-        distinct.isPresent() ? new JsonPrimitive(distinct.getAsLong()) : JsonNull.INSTANCE);
-    json.add("bits_per_second", Output.number(bitRate));
-    // Without losses these are null, as is a loss that is NaN.
-    json.add("aux_loss", losses == null ? JsonNull.INSTANCE : Output.number(losses.auxLoss()));
-    json.add(
-        "per_sample_entropy",
-        losses == null ? JsonNull.INSTANCE : Output.number(losses.perSampleEntropy()));
-    json.add(
-        "codebook_entropy",
-        losses == null ? JsonNull.INSTANCE : Output.number(losses.codebookEntropy()));
-    json.addProperty("seconds", seconds);
-    json.addProperty("output", output == null ? null : output.toString());
-    out.json(json);
-  }
-
-  private static String digits(double value) {
-    return String.format(Locale.ROOT, "%.7g", value);
-  }
-
-  private static String plain(double value) {
-    return value == Math.rint(value)
-        ? String.format(Locale.ROOT, "%.0f", value)
-        : Double.toString(value);
   }
 }

@@ -46,8 +46,8 @@ public final class NpyFile {
    * @param arena the arena to allocate the elements from
    * @return the array, of any rank; rank 0, and dimensions of 0, are legal
    * @throws MalformedFileException if the file is not a {@code .npy} file, is shorter or longer
-   *     than its header declares, or holds anything but floats of 16 to 64 bits or integers of 8 to
-   *     64
+   *     than its header declares, or holds anything but floats of 16 to 64 bits, integers of 8 to
+   *     64 or booleans
    * @throws FileSystemException if the file does not exist or cannot be read, or if it needs more
    *     memory than there is
    */
@@ -115,7 +115,7 @@ public final class NpyFile {
    *
    * @param arena the arena to allocate the result from, if it is not {@link #data} itself
    * @return {@link #data} itself if the elements are int64, else new memory, 64-byte aligned
-   * @throws MalformedFileException if the elements are floats, or if one is above {@link
+   * @throws MalformedFileException if the elements are no integers, or if one is above {@link
    *     Long#MAX_VALUE}
    * @throws FileSystemException if there is not enough memory
    */
@@ -145,7 +145,7 @@ public final class NpyFile {
       case UINT16 -> Short.toUnsignedLong(data.getAtIndex(ValueLayout.JAVA_SHORT, i));
       case UINT32 -> Integer.toUnsignedLong(data.getAtIndex(ValueLayout.JAVA_INT, i));
       case UINT64 -> unsignedLongAt(i);
-      case FLOAT16, FLOAT32, FLOAT64 -> throw new AssertionError(type);
+      case FLOAT16, FLOAT32, FLOAT64, BOOL -> throw new AssertionError(type);
     };
   }
 

@@ -130,7 +130,7 @@ final class NpyHeaderParser {
           "found the element type "
               + Messages.quote(descr)
               + kindOf(code)
-              + "; expected a float of 16, 32 or 64 bits or an integer of 8 to 64 bits:"
+              + "; expected a float of 16, 32 or 64 bits, an integer of 8 to 64 bits or a boolean:"
               + " convert with array.astype, for example astype('float32')");
     }
     byteOrder = byteOrder(descr);
@@ -156,9 +156,6 @@ final class NpyHeaderParser {
 
   /** What NumPy means by a type that is not supported, for the message. */
   private static String kindOf(String code) {
-    if (code.equals("b1") || code.equals("?")) {
-      return " (booleans)";
-    }
     return switch (code.isEmpty() ? ' ' : code.charAt(0)) {
       case 'O' -> " (Python objects)";
       case 'c' -> " (complex numbers)";

@@ -15,7 +15,9 @@ public enum NpyType {
   UINT8("u1", 1),
   UINT16("u2", 2),
   UINT32("u4", 4),
-  UINT64("u8", 8);
+  UINT64("u8", 8),
+  /** A byte that is 0 for false. */
+  BOOL("b1", 1);
 
   private final String code;
   private final int itemSize;
@@ -32,7 +34,7 @@ public enum NpyType {
 
   /** Whether this is one of the signed or unsigned integer types. */
   public boolean isInteger() {
-    return code.charAt(0) != 'f';
+    return code.charAt(0) == 'i' || code.charAt(0) == 'u';
   }
 
   /** NumPy's code without the byte order, such as {@code f4}. */

@@ -63,7 +63,7 @@ public final class GoldenCase {
   private final QuantizerOptions options;
   private final DType dtype;
   private final long[] shape;
-  private final Codes codes;
+  private final VectorShape vectors;
   private final Counted counted;
   private final int parts;
   private final Tolerance tolerance;
@@ -76,9 +76,9 @@ public final class GoldenCase {
     options = options(file);
     dtype = file.dtype("x");
     shape = shape(file, options);
-    codes = new Codes(options, shape);
-    counted = counted(file, codes);
-    parts = parts(file, codes);
+    vectors = new VectorShape(options, shape);
+    counted = counted(file, vectors);
+    parts = parts(file, vectors);
     tolerance = tolerance(file, Tolerance.of(dtype));
     rounding = Rounding.of(dtype);
     x = file.numbers("x", shape);
@@ -124,7 +124,7 @@ public final class GoldenCase {
    */
   public List<Comparison> compare(QuantizerPath path) {
     PathQuantizer quantizer =
-        path.quantizer(options, dtype, shape).counting(counted.in(codes.batch(), 0));
+        path.quantizer(options, dtype, shape).counting(counted.in(vectors.batch(), 0));
     HostQuantization<double[]> result = quantizer.forward(x);
     List<Comparison> comparisons = new ArrayList<>();
     expected.forEach(
@@ -197,7 +197,7 @@ public final class GoldenCase {
       int itemLength = items == 0 ? 0 : GoldenCase.this.x.length / items;
       long[] partShape = shape.clone();
       partShape[0] = (long) last - first;
-      Batch batch = counted.in(new Codes(options, partShape).batch(), first);
+      Batch batch = counted.in(new VectorShape(options, partShape).batch(), first);
       x = Arrays.copyOfRange(GoldenCase.this.x, first * itemLength, last * itemLength);
       quantizer = path.quantizer(options, dtype, partShape).counting(batch);
     }
@@ -228,16 +228,16 @@ public final class GoldenCase {
 
   private Comparison compareGradient(String name, Quantity quantity, double[] actual) {
     double[] gradient = expected.get(quantity).numbers();
-    double[] allowed = new double[codes.count()];
+    double[] allowed = new double[vectors.codes()];
     for (int code = 0; code < allowed.length; code++) {
       double norm = norm(code);
       double largest = 0;
       for (int d = 0; d < options.codeDim(); d++) {
-        largest = Math.max(largest, norm * Math.abs(gradient[codes.at(code, d)]));
+        largest = Math.max(largest, norm * Math.abs(gradient[vectors.at(code, d)]));
       }
       allowed[code] = tolerance.gradient(largest) / norm;
     }
-    return compare(name, gradient, actual, i -> allowed[codes.codeOf(i)]);
+    return compare(name, gradient, actual, i -> allowed[vectors.codeOf(i)]);
   }
 
   /** Compares what has the type of x; {@code allowed} says how far element i may be off. */
@@ -254,7 +254,7 @@ public final class GoldenCase {
   private double norm(int code) {
     double norm = 0;
     for (int d = 0; d < options.codeDim(); d++) {
-      norm = Math.hypot(norm, x[codes.at(code, d)]); // does not overflow
+      norm = Math.hypot(norm, x[vectors.at(code, d)]); // does not overflow
     }
     return Math.max(norm, MIN_NORM);
   }
@@ -272,7 +272,7 @@ public final class GoldenCase {
   private static long[] shape(GoldenFile file, QuantizerOptions options)
       throws MalformedFileException {
     long[] shape = file.shape("x");
-    if (!Codes.fit(options, shape)) {
+    if (!VectorShape.fits(options, shape)) {
       String codebooks = options.codebooks() == 1 ? "" : options.codebooks() + " codebooks of ";
       throw file.malformed(
           "x has shape "
@@ -284,11 +284,11 @@ public final class GoldenCase {
     return shape;
   }
 
-  private static Counted counted(GoldenFile file, Codes codes) throws FileSystemException {
-    Batch batch = codes.batch();
+  private static Counted counted(GoldenFile file, VectorShape vectors) throws FileSystemException {
+    Batch batch = vectors.batch();
     Counted counted = Counted.ALL;
     if (file.has("mask")) {
-      counted = Counted.mask(file.bytes("mask", codes.rowShape()));
+      counted = Counted.mask(file.bytes("mask", vectors.rowShape()));
     } else if (file.has("lengths")) {
       counted = Counted.lengths(file.longs("lengths", batch.items()));
     } else if (file.has("relative_lengths")) {
@@ -302,9 +302,9 @@ public final class GoldenCase {
     return counted;
   }
 
-  private static int parts(GoldenFile file, Codes codes) throws MalformedFileException {
+  private static int parts(GoldenFile file, VectorShape vectors) throws MalformedFileException {
     int parts = file.integer("parts", 1);
-    boolean divisible = codes.rowShape().length > 0 && codes.batch().items() <= MAX_ITEMS;
+    boolean divisible = vectors.rowShape().length > 0 && vectors.batch().items() <= MAX_ITEMS;
     if (parts < 1 || parts > (divisible ? MAX_PARTS : 1)) {
       throw file.malformed(
           "bad metadata: parts is "
@@ -355,15 +355,15 @@ public final class GoldenCase {
   private Expected expected(GoldenFile file, String name, Quantity quantity)
       throws FileSystemException {
     return switch (quantity) {
-      case INDICES -> new Expected(name, file.longs(name, file.origin().indexShape(codes)), null);
-      case UNGROUPED_INDICES -> new Expected(name, file.longs(name, codes.rowShape()), null);
+      case INDICES -> new Expected(name, file.longs(name, file.origin().indexShape(vectors)), null);
+      case UNGROUPED_INDICES -> new Expected(name, file.longs(name, vectors.rowShape()), null);
       case ROWS -> new Expected(name, file.longs(name), null);
       case QUANTIZED, DECODED -> new Expected(name, null, numbers(file, name, shape));
       case AUX_LOSS, PER_SAMPLE_ENTROPY, CODEBOOK_ENTROPY, ENTROPY_LOSS, COMMITMENT ->
           new Expected(name, null, numbers(file, name));
       case GRAD_QUANT, GRAD_AUX -> {
         double[] gradient = numbers(file, name, shape);
-        yield new Expected(name, null, file.origin().gradientByX(gradient, x, codes));
+        yield new Expected(name, null, file.origin().gradientByX(gradient, x, vectors));
       }
     };
   }

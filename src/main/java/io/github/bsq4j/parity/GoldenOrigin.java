@@ -56,10 +56,10 @@ enum GoldenOrigin {
 
     /** With a dimension for groups even if there is one. */
     @Override
-    long[] indexShape(Codes codes) {
-      long[] rows = codes.rowShape();
+    long[] indexShape(VectorShape vectors) {
+      long[] rows = vectors.rowShape();
       long[] shape = Arrays.copyOf(rows, rows.length + 1);
-      shape[rows.length] = codes.options().groups();
+      shape[rows.length] = vectors.options().groups();
       return shape;
     }
 
@@ -68,19 +68,19 @@ enum GoldenOrigin {
      * has before it is normalised.
      */
     @Override
-    double[] gradientByX(double[] gradient, double[] x, Codes codes) {
+    double[] gradientByX(double[] gradient, double[] x, VectorShape vectors) {
       double[] tangential = gradient.clone();
-      int dim = codes.options().codeDim();
-      for (int code = 0; code < codes.count(); code++) {
+      int dim = vectors.options().codeDim();
+      for (int code = 0; code < vectors.codes(); code++) {
         double square = 0;
         double along = 0;
         for (int d = 0; d < dim; d++) {
-          int at = codes.at(code, d);
+          int at = vectors.at(code, d);
           square += x[at] * x[at];
           along += x[at] * gradient[at];
         }
         for (int d = 0; d < dim; d++) {
-          int at = codes.at(code, d);
+          int at = vectors.at(code, d);
           tangential[at] -= along / square * x[at];
         }
       }
@@ -224,12 +224,12 @@ enum GoldenOrigin {
   abstract Map<String, Quantity> fields(GoldenFile file, QuantizerOptions options);
 
   /** The shape of the field that has the indices. */
-  long[] indexShape(Codes codes) {
-    return codes.indexShape();
+  long[] indexShape(VectorShape vectors) {
+    return vectors.indexShape();
   }
 
   /** A gradient as it is by x, whatever the file has. */
-  double[] gradientByX(double[] gradient, double[] x, Codes codes) {
+  double[] gradientByX(double[] gradient, double[] x, VectorShape vectors) {
     return gradient;
   }
 

@@ -23,7 +23,7 @@ final class HostPath implements QuantizerPath {
   @Override
   public PathQuantizer quantizer(QuantizerOptions options, DType dtype, long... shape) {
     Optional<Batch> batch =
-        shape.length == 0 ? Optional.empty() : Optional.of(new Codes(options, shape).batch());
+        shape.length == 0 ? Optional.empty() : Optional.of(new VectorShape(options, shape).batch());
     return new OnSegments(BinarySphericalQuantizer.create(options), dtype, batch);
   }
 

@@ -139,7 +139,7 @@ final class TensorQuantizer implements PathQuantizer {
     if (mask.isEmpty()) {
       return quantizer.forward(arena, in);
     }
-    long[] rows = oneIfNone(codes(x.length).rowShape());
+    long[] rows = oneIfNone(shapes(x.length).rowShape());
     return quantizer.forward(arena, in, maker.make(arena, mask.get(), DType.UINT8, rows));
   }
 
@@ -164,11 +164,11 @@ final class TensorQuantizer implements PathQuantizer {
   }
 
   private long[] indexShape(int vectorElements) {
-    return oneIfNone(codes(vectorElements).indexShape());
+    return oneIfNone(shapes(vectorElements).indexShape());
   }
 
-  private Codes codes(int vectorElements) {
-    return new Codes(quantizer.options(), vectorShape(vectorElements));
+  private VectorShape shapes(int vectorElements) {
+    return new VectorShape(quantizer.options(), vectorShape(vectorElements));
   }
 
   /** Tensors have a dimension. */

@@ -1,15 +1,16 @@
 """The reference's side of `bsq bench --reference`: times the dense module on request.
 
-    time_dense.py CODE_DIM ROWS INV_TEMPERATURE THREADS
+    time_dense.py ARGUMENTS ROWS INV_TEMPERATURE THREADS
 
-Writes `bsq ready`. Then reads x and the gradient of `quantized` from standard input, ROWS *
-CODE_DIM native float32 numbers each, and after them lines `forward N` or
-`forward_backward N`. Does what such a line says N times, and answers `bsq SECONDS`, the time of
+ARGUMENTS are those of the module, as JSON. Writes `bsq ready`. Then reads x and the gradient of
+`quantized` from standard input, ROWS rows of native float32 numbers each, and after them lines
+`forward N` or `forward_backward N`. Does what such a line says N times, and answers `bsq SECONDS`, the time of
 the calls alone. Ends with its standard input. Lines without `bsq` are for people.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -26,21 +27,22 @@ def answer(line: str) -> None:
     print("bsq", line, flush=True)
 
 
-def read_rows(stream: BinaryIO, rows: int, code_dim: int) -> Tensor:
+def read_rows(stream: BinaryIO, rows: int, quantizer: DenseBinarySphericalQuantizer) -> Tensor:
     """The next rows of the stream."""
-    data = bytearray(stream.read(4 * rows * code_dim))
-    return torch.frombuffer(data, dtype=torch.float32).view(rows, code_dim)
+    length = quantizer.codebooks * quantizer.code_dim
+    data = bytearray(stream.read(4 * rows * length))
+    shape = (1, length, rows) if quantizer.channel_first else (rows, length)
+    return torch.frombuffer(data, dtype=torch.float32).view(shape)
 
 
 def main() -> None:
     """Answers until standard input ends."""
-    code_dim, rows, threads = (int(sys.argv[i]) for i in (1, 2, 4))
-    inv_temperature = float(sys.argv[3])
+    rows, inv_temperature, threads = int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
     torch.set_num_threads(threads)
-    quantizer = DenseBinarySphericalQuantizer(code_dim)
+    quantizer = DenseBinarySphericalQuantizer(**json.loads(sys.argv[1]))
     answer("ready")
-    x = read_rows(sys.stdin.buffer, rows, code_dim)
-    grad_quantized = read_rows(sys.stdin.buffer, rows, code_dim)
+    x = read_rows(sys.stdin.buffer, rows, quantizer)
+    grad_quantized = read_rows(sys.stdin.buffer, rows, quantizer)
     grad_aux_loss = torch.ones(())
 
     def forward() -> None:

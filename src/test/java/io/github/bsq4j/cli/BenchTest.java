@@ -16,12 +16,16 @@ import java.util.List;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** That the benchmark works; how fast anything is depends on the machine, and is not asserted. */
 class BenchTest {
   private static final List<String> KEYS =
       List.of(
           "code_dim",
+          "codebooks",
+          "groups",
           "rows",
           "inv_temperature",
           "threads",
@@ -94,7 +98,7 @@ class BenchTest {
     assertEquals(
         encode,
         bench("--code-dim=4", "--rows=9", "--work=encode", "--json").assertJson(0).keySet());
-    Set<String> forward = new HashSet<>(KEYS.subList(0, 4));
+    Set<String> forward = new HashSet<>(KEYS.subList(0, 6));
     forward.add("forward_ms");
     assertEquals(
         forward,
@@ -137,7 +141,57 @@ class BenchTest {
     assertSpread(json, "encode_ms");
     assertTrue(json.get("forward_ms").isJsonNull(), json::toString);
     assertTrue(json.get("forward_backward_ms").isJsonNull(), json::toString);
-    bench("--code-dim=25", "--reference").assertRefused("--code-dim is 25", "at most 24");
+    bench("--code-dim=25", "--reference").assertRefused("code_dim is 25", "up to 24 bits");
+  }
+
+  /** Options of the codes and of the losses are those that encode has. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "--groups=2",
+        "--codebooks=3",
+        "--channel-first",
+        "--groups=2 --preset=bsq-vit --commitment-weight=1",
+        "--analytical --groups=2",
+      })
+  void otherOptions(String flags) {
+    JsonObject json = bench(with(flags, "--work=forward-backward")).assertJson(0);
+    assertSpread(json, "forward_backward_ms");
+    assertEquals(flags.contains("codebooks") ? 3 : 1, json.get("codebooks").getAsInt());
+    assertEquals(flags.contains("groups") ? 2 : 1, json.get("groups").getAsInt());
+    assertEquals(flags.contains("bsq-vit") ? 1 : 100, json.get("inv_temperature").getAsDouble());
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "--preset=lfq --codebooks=2 --channel-first --positive-offset=5 --commitment-weight=1",
+        "--preset=bsq-vit --groups=2 --analytical --entropy-epsilon=1e-3",
+      })
+  void otherOptionsBesideTheReference(String flags) throws Exception {
+    assumeTrue(PyTorch.findPython().isPresent(), "no PyTorch beside this LibTorch");
+    JsonObject json = bench(with(flags, "--work=forward-backward", "--reference")).assertJson(0);
+    assertSpread(json, "reference_forward_backward_ms");
+  }
+
+  private static Object[] with(String flags, String... more) {
+    List<Object> arguments = new ArrayList<>(List.of("--code-dim=6", "--rows=20", "--json"));
+    arguments.addAll(Arrays.asList((Object[]) flags.split(" ")));
+    arguments.addAll(List.of((Object[]) more));
+    return arguments.toArray();
+  }
+
+  @Test
+  void longCodesOfGroups() {
+    List<String> lines =
+        bench("--code-dim=900", "--groups=100", "--codebooks=2", "--rows=10", "--work=forward")
+            .assertText()
+            .lines()
+            .toList();
+    assertTrue(lines.contains("codebooks           2"), lines::toString);
+    assertTrue(lines.contains("groups              100"), lines::toString);
+    JsonObject json = bench("--code-dim=1000", "--groups=20", "--rows=2", "--json").assertJson(0);
+    assertTrue(json.get("forward_ms").isJsonNull(), json::toString);
   }
 
   @Test
@@ -157,8 +211,13 @@ class BenchTest {
 
   @Test
   void wrongCommandLines() {
-    bench("--code-dim=0").assertRefused("codeDim is 0", "1 to 63");
-    bench("--code-dim=64").assertRefused("codeDim is 64", "1 to 63");
+    bench("--code-dim=0").assertRefused("codeDim is 0", "1 to 1024");
+    bench("--code-dim=64").assertRefused("code_dim is 64", "63 bits", "--groups");
+    bench("--code-dim=64", "--groups=3").assertRefused("--groups is 3", "code_dim 64");
+    bench("--codebooks=1025").assertRefused("--codebooks is 1025");
+    bench("--preset=bsq-vit").assertRefused("--preset is bsq-vit", "--groups");
+    bench("--entropy-fraction=0.5", "--reference")
+        .assertRefused("--entropy-fraction is 0.5", "--reference");
     bench("--inv-temperature=-1").assertRefused("inverseTemperature is -1.0");
     bench("--rows=0").assertRefused("--rows is 0; expected 1 to ");
     bench("--rows=1000000001").assertRefused("--rows is 1000000001; expected 1 to ");
@@ -174,7 +233,9 @@ class BenchTest {
     Cli.run("bench", "--seconds=NaN").assertRefused("--seconds is NaN");
     bench("--work=encode", "--reference").assertRefused("--work is encode", "forward");
     Cli.run("bench", "--code-dim=25", "--work=encode,forward")
-        .assertRefused("--code-dim is 25", "at most 24 with --work forward");
+        .assertRefused("code_dim is 25", "up to 24 bits", "use --work encode");
+    Cli.run("bench", "--code-dim=40", "--groups=2", "--work=forward")
+        .assertRefused("--groups 2 makes groups of 20 bits", "up to 16 bits");
     bench("--work=decode").assertMisused("--work", "encode, forward, forward-backward");
     bench("--rows=many").assertMisused("--rows", "many");
     bench("--threads").assertMisused("--threads");

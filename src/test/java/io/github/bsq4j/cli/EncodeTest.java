@@ -50,7 +50,10 @@ class EncodeTest {
     assertEquals(13, json.get("code_dim").getAsLong());
     assertEquals(
         Arrays.stream(expected).distinct().count(), json.get("distinct_codes").getAsLong());
+    assertEquals("[2463]", json.get("index_shape").toString());
     assertEquals(1300, json.get("bits_per_second").getAsDouble());
+    assertEquals(2463, json.get("counted_rows").getAsLong());
+    assertEquals(2463, json.get("entropy_rows").getAsLong());
     assertLosses(DenseLosses.of(x, 13, 100, 0.1, 1), json);
     assertTrue(json.get("seconds").getAsDouble() > 0);
     assertEquals(out.toString(), json.get("output").getAsString());
@@ -64,14 +67,18 @@ class EncodeTest {
         List.of(
             "rows                2463",
             "code dim            13",
+            "indices             [2463]",
             "distinct codes      1187 of 8192",
             "bit rate            1300 bit/s at 100 frames/s"),
-        lines.subList(0, 4));
-    assertTrue(lines.get(4).matches("aux loss            -0\\.63468\\d+"), lines.get(4));
-    assertTrue(lines.get(5).matches("per-sample entropy  0\\.48110\\d+ nats"), lines.get(5));
-    assertTrue(lines.get(6).matches("codebook entropy    6\\.8279\\d+ nats"), lines.get(6));
-    assertTrue(lines.get(7).matches("time                \\d+\\.\\d{3} ms"), lines.get(7));
-    assertEquals(8, lines.size());
+        lines.subList(0, 5));
+    assertTrue(lines.get(5).matches("aux loss            -0\\.63468\\d+"), lines.get(5));
+    assertTrue(lines.get(6).matches("per-sample entropy  0\\.48110\\d+ nats"), lines.get(6));
+    assertTrue(lines.get(7).matches("codebook entropy    6\\.8279\\d+ nats"), lines.get(7));
+    assertTrue(lines.get(8).matches("entropy loss        -6\\.3468\\d+ nats"), lines.get(8));
+    assertEquals("commitment          not computed, its weight is 0", lines.get(9));
+    assertEquals("counted rows        2463", lines.get(10));
+    assertTrue(lines.get(11).matches("time                \\d+\\.\\d{3} ms"), lines.get(11));
+    assertEquals(12, lines.size());
   }
 
   @Test
@@ -116,6 +123,9 @@ class EncodeTest {
     assertTrue(json.get("aux_loss").isJsonNull());
     assertTrue(json.get("per_sample_entropy").isJsonNull());
     assertTrue(json.get("codebook_entropy").isJsonNull());
+    assertTrue(json.get("entropy_loss").isJsonNull());
+    assertTrue(json.get("commitment").isJsonNull());
+    assertTrue(json.get("counted_rows").isJsonNull());
     assertEquals(4, json.get("distinct_codes").getAsLong());
     assertFalse(result.err().contains("entropy"), result::toString);
     assertArrayEquals(INDICES, Npy.read(out).longs());
@@ -253,7 +263,8 @@ class EncodeTest {
     Npy.write(in, "(1, 24)", new float[24]);
     Cli.run("encode", in).assertText();
     Npy.write(in, "(1, 25)", new float[25]);
-    Cli.run("encode", in, "-o", out).assertRefused("code_dim is 25", "2^code_dim", "use --no-loss");
+    Cli.run("encode", in, "-o", out)
+        .assertRefused("code_dim is 25", "2^25", "use --no-loss", "--groups", "--analytical");
     assertNothingWritten();
 
     float[] ones = new float[2 * 63];
@@ -265,10 +276,13 @@ class EncodeTest {
 
     Npy.write(in, "(1, 64)", new float[64]);
     for (String loss : List.of("--json", "--no-loss")) {
-      Cli.run("encode", in, loss).assertRefused("the last dimension", "is 64; expected 1 to 63");
+      Cli.run("encode", in, loss)
+          .assertRefused(in + ": code_dim is 64, and an index has up to 63 bits", "--groups");
     }
+    Npy.write(in, "(1, 1025)", new float[1025]);
+    Cli.run("encode", in, "--groups=25").assertRefused(in + ": ", "is 1025; expected 1 to 1024");
     Npy.write(in, "(3, 0)");
-    Cli.run("encode", in).assertRefused("is 0; expected 1 to 63");
+    Cli.run("encode", in).assertRefused("is 0; expected 1 to 1024");
   }
 
   // Files
@@ -346,6 +360,12 @@ class EncodeTest {
             "--inv-temperature",
             "--entropy-loss-weight",
             "--diversity-gamma",
+            "--preset",
+            "--groups",
+            "--codebooks",
+            "--channel-first",
+            "--mask",
+            "--lengths",
             "--no-loss",
             "--non-finite",
             "--frame-rate",
@@ -371,6 +391,7 @@ class EncodeTest {
     assertClose(expected.aux(), json.get("aux_loss").getAsDouble());
     assertClose(expected.perSample(), json.get("per_sample_entropy").getAsDouble());
     assertClose(expected.codebook(), json.get("codebook_entropy").getAsDouble());
+    assertEquals(0, json.get("commitment").getAsDouble());
   }
 
   private static void assertClose(double expected, double actual) {

@@ -57,7 +57,7 @@ record Npy(String descr, String shape, ByteBuffer data) {
         case "f2" -> data.putShort(Float.floatToFloat16((float) value));
         case "f4" -> data.putFloat((float) value);
         case "f8" -> data.putDouble(value);
-        case "i1", "u1" -> data.put((byte) value);
+        case "i1", "u1", "b1" -> data.put((byte) value);
         case "i4" -> data.putInt((int) value);
         case "i8" -> data.putLong((long) value);
         default -> throw new IllegalArgumentException(descr);

@@ -191,6 +191,15 @@ class NpyFileTest {
   }
 
   @Test
+  void readsBool() throws IOException {
+    NpyFile file = read(NumpyFiles.BOOL_2X3);
+    assertEquals(NpyType.BOOL, file.type());
+    assertEquals("bool", file.type().toString());
+    assertArrayEquals(new long[] {2, 3}, file.shape());
+    assertArrayEquals(new byte[] {1, 0, 1, 0, 0, 1}, file.data().toArray(ValueLayout.JAVA_BYTE));
+  }
+
+  @Test
   void readsRank64() throws IOException {
     String ones = "1, ".repeat(64);
     NpyFile file =
@@ -265,6 +274,11 @@ class NpyFileTest {
     NpyFile bytes = read(NumpyFiles.UINT8_3);
     failure = assertThrows(MalformedFileException.class, () -> bytes.toFloat32(arena));
     assertMessage(failure, folder + "/x.npy", "uint8", "expected float16 or float32");
+    NpyFile bits = read(NumpyFiles.BOOL_2X3);
+    failure = assertThrows(MalformedFileException.class, () -> bits.toFloat32(arena));
+    assertMessage(failure, folder + "/x.npy", "bool", "expected float16 or float32");
+    failure = assertThrows(MalformedFileException.class, () -> bits.toInt64(arena));
+    assertMessage(failure, folder + "/x.npy", "bool", "expected integers");
   }
 
   @ParameterizedTest

@@ -49,6 +49,12 @@ class NpyWriterTest {
   }
 
   @Test
+  void writesBoolAsNumpyDoes() throws IOException {
+    byte[] values = {1, 0, 1, 0, 0, 1};
+    assertWrites(NumpyFiles.BOOL_2X3, NpyType.BOOL, MemorySegment.ofArray(values), 2, 3);
+  }
+
+  @Test
   void writesScalarAsNumpyDoes() throws IOException {
     float[] value = {2.5f};
     assertWrites(NumpyFiles.FLOAT32_SCALAR, NpyType.FLOAT32, MemorySegment.ofArray(value));

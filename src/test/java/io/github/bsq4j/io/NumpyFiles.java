@@ -92,6 +92,14 @@ final class NumpyFiles {
           ICAgICAgICAgICAgIAoAf/8=
           """);
 
+  static final byte[] BOOL_2X3 =
+      FileBytes.base64(
+          """
+          k05VTVBZAQB2AHsnZGVzY3InOiAnfGIxJywgJ2ZvcnRyYW5fb3JkZXInOiBGYWxzZSwgJ3NoYXBl
+          JzogKDIsIDMpLCB9ICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAg
+          ICAgICAgICAgICAgIAoBAAEAAAE=
+          """);
+
   static final byte[] INT32_VERSION_2 =
       FileBytes.base64(
           """

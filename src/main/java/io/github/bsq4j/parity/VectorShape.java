@@ -6,20 +6,20 @@ import java.util.Arrays;
 import java.util.stream.LongStream;
 
 /**
- * Where an array of vectors has its codes: the parts of rows that are one codebook's. Its shape is
- * {@code [..., codebooks · codeDim]}, or {@code [items, codebooks · codeDim, ...]} where channels
- * come first.
+ * The shape of an array of vectors, {@code [..., codebooks · codeDim]}, or {@code [items, codebooks
+ * · codeDim, ...]} where channels come first: which shapes go with it, and where it has its codes,
+ * the parts of rows that are one codebook's. Immutable.
  */
-final class Codes {
+public final class VectorShape {
   private final QuantizerOptions options;
   private final long[] rowShape;
   private final long items;
   private final long positions; // many where there are no items
 
-  /** Codes of these options in vectors of a shape that has room for them: see {@link #fit}. */
-  Codes(QuantizerOptions options, long... shape) {
+  /** A shape that {@link #fits}. */
+  public VectorShape(QuantizerOptions options, long... shape) {
     this.options = options;
-    int components = componentDimension(options, shape);
+    int components = componentDimension(options.channelFirst(), shape);
     rowShape = Arrays.copyOf(shape, shape.length - 1);
     System.arraycopy(shape, components + 1, rowShape, components, rowShape.length - components);
     items = rowShape.length == 0 ? 1 : rowShape[0];
@@ -27,35 +27,41 @@ final class Codes {
   }
 
   /** Whether this is a shape of vectors of these options. */
-  static boolean fit(QuantizerOptions options, long... shape) {
-    int components = componentDimension(options, shape);
+  public static boolean fits(QuantizerOptions options, long... shape) {
+    int components = componentDimension(options.channelFirst(), shape);
     return components >= 0 && components < shape.length && shape[components] == options.rowLength();
   }
 
+  /** The dimension that has the components, which may be none of the shape's. */
+  public static int componentDimension(boolean channelFirst, long... shape) {
+    return channelFirst ? 1 : shape.length - 1;
+  }
+
+  /** What it goes with. */
   QuantizerOptions options() {
     return options;
   }
 
   /** The rows: items are the first dimension, positions all others but that of the components. */
-  Batch batch() {
+  public Batch batch() {
     return Batch.of(items, positions);
   }
 
-  /** The dimensions of rows: none for a single vector. */
-  long[] rowShape() {
+  /** The dimensions of rows, and of masks: none for a single vector. */
+  public long[] rowShape() {
     return rowShape.clone();
   }
 
   /** The dimensions of indices: those of rows, and of codebooks and groups where there are some. */
-  long[] indexShape() {
+  public long[] indexShape() {
     return LongStream.concat(
             LongStream.of(rowShape),
             LongStream.of(options.codebooks(), options.groups()).filter(count -> count > 1))
         .toArray();
   }
 
-  /** How many there are. */
-  int count() {
+  /** How many codes there are. */
+  int codes() {
     return Math.toIntExact(items * positions * options.codebooks());
   }
 
@@ -79,9 +85,5 @@ final class Codes {
     int column = place / wide % options.rowLength();
     int row = place / wide / options.rowLength() * wide + place % wide;
     return row * options.codebooks() + column / options.codeDim();
-  }
-
-  private static int componentDimension(QuantizerOptions options, long... shape) {
-    return options.channelFirst() ? 1 : shape.length - 1;
   }
 }
