@@ -1,0 +1,163 @@
+package io.github.bsq4j.parity;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+
+import io.github.bsq4j.Batch;
+import io.github.bsq4j.DType;
+import io.github.bsq4j.Losses;
+import io.github.bsq4j.QuantizerOptions;
+import java.util.Arrays;
+import java.util.HashSet;
+import java.util.Random;
+import java.util.Set;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.Parameter;
+import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * Entropies of a share of the rows. PyTorch would draw others, so they are found by their gradient:
+ * the other rows have none. The losses must then be those of a mask that leaves these rows.
+ */
+@ParameterizedClass
+@MethodSource("io.github.bsq4j.parity.Paths#all")
+class EntropyFractionTest {
+  private static final int ROWS = 60;
+  private static final int CODE_DIM = 6;
+  private static final int CODEBOOKS = 2;
+  private static final int COLUMNS = CODE_DIM * CODEBOOKS;
+  private static final double TOLERANCE = 1e-12;
+
+  @Parameter private QuantizerPath path;
+
+  private final double[] x = new Random(1).doubles(ROWS * COLUMNS, -1, 1).toArray();
+
+  @ParameterizedTest
+  @CsvSource({"0.5, 30", "0.01, 1", "0.049, 2", "0.999, 59", "1, 60"})
+  void theLossesAreThoseOfTheDrawnRows(double fraction, int drawn) {
+    byte[] all = new byte[ROWS];
+    Arrays.fill(all, (byte) 1);
+    assertLossesOfDrawnRows(fraction, drawn, all);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"0.5, 20", "0.01, 1", "1, 40"})
+  void onlyRowsThatCountAreDrawn(double fraction, int drawn) {
+    byte[] mask = new byte[ROWS];
+    for (int row = 0; row < ROWS; row++) {
+      mask[row] = (byte) (row % 3 == 0 ? 0 : 1);
+    }
+    assertLossesOfDrawnRows(fraction, drawn, mask);
+  }
+
+  private void assertLossesOfDrawnRows(double fraction, int drawn, byte[] mask) {
+    QuantizerOptions options =
+        builder().commitmentWeight(0.25).entropyFraction(fraction).entropySeed(3).build();
+    byte[] rows = drawnRows(options.toBuilder().commitmentWeight(0).build(), mask);
+    Losses losses = quantizer(options, mask).forward(x).losses();
+    assertEquals(drawn, IntStream.range(0, ROWS).filter(row -> rows[row] != 0).count());
+    assertEquals(drawn, losses.entropyRows());
+    assertEquals(IntStream.range(0, ROWS).filter(row -> mask[row] != 0).count(), losses.rows());
+    for (int row = 0; row < ROWS; row++) {
+      assertEquals(0, rows[row] & ~mask[row]);
+    }
+
+    Losses ofDrawn = quantizer(builder().build(), rows).forward(x).losses();
+    assertEquals(ofDrawn.perSampleEntropy(), losses.perSampleEntropy(), TOLERANCE);
+    assertEquals(ofDrawn.codebookEntropy(), losses.codebookEntropy(), TOLERANCE);
+    assertEquals(ofDrawn.entropyLoss(), losses.entropyLoss(), TOLERANCE);
+    // The commitment is of all rows that count.
+    QuantizerOptions commitmentAlone =
+        builder().commitmentWeight(0.25).entropyLossWeight(0).build();
+    PathQuantizer ofAll = quantizer(commitmentAlone, mask);
+    double commitment = ofAll.forward(x).losses().commitment();
+    assertEquals(commitment, losses.commitment(), TOLERANCE);
+    assertEquals(ofDrawn.auxLoss() + 0.25 * commitment, losses.auxLoss(), TOLERANCE);
+
+    double[] entropies = quantizer(builder().build(), rows).backward(x, 1);
+    double[] commitments = ofAll.backward(x, 1);
+    double[] expected =
+        IntStream.range(0, x.length).mapToDouble(i -> entropies[i] + commitments[i]).toArray();
+    assertArrayEquals(expected, quantizer(options, mask).backward(x, 1), TOLERANCE);
+  }
+
+  /** Reproducible, and the same on all paths. */
+  @Test
+  void theSeedDrawsTheRows() {
+    byte[] all = new byte[ROWS];
+    Arrays.fill(all, (byte) 1);
+    Set<String> draws = new HashSet<>();
+    int[] timesDrawn = new int[ROWS];
+    int seeds = 200;
+    for (long seed = -100; seed < -100 + seeds; seed++) {
+      QuantizerOptions options = builder().entropyFraction(0.25).entropySeed(seed).build();
+      byte[] drawn = drawnRows(options, all);
+      assertArrayEquals(drawn, drawnRows(options, all));
+      if (seed % 20 == 0) {
+        assertArrayEquals(drawn, drawnRows(QuantizerPath.HOST, options, all));
+      }
+      draws.add(Arrays.toString(drawn));
+      for (int row = 0; row < ROWS; row++) {
+        timesDrawn[row] += drawn[row];
+      }
+    }
+    assertEquals(seeds, draws.size());
+    // Of 200 draws of a quarter, 50 are expected, with a standard deviation of 6.
+    assertFalse(Arrays.stream(timesDrawn).anyMatch(times -> times < 20 || times > 80));
+  }
+
+  /** What is drawn depends on the rows' numbers alone, not on how they lie. */
+  @Test
+  void theLayoutDoesNotMatter() {
+    QuantizerOptions options = builder().entropyFraction(0.25).build();
+    double expected = path.quantizer(options, DType.FLOAT64).forward(x).auxLoss();
+    PathQuantizer sequences = path.quantizer(options, DType.FLOAT64, 4, 15, COLUMNS);
+    assertEquals(expected, sequences.forward(x).auxLoss(), TOLERANCE);
+    QuantizerOptions turned = options.toBuilder().channelFirst(true).build();
+    double[] channels = new double[x.length];
+    for (int row = 0; row < ROWS; row++) {
+      for (int column = 0; column < COLUMNS; column++) {
+        channels[(row / 15 * COLUMNS + column) * 15 + row % 15] = x[row * COLUMNS + column];
+      }
+    }
+    PathQuantizer images = path.quantizer(turned, DType.FLOAT64, 4, COLUMNS, 3, 5);
+    assertEquals(expected, images.forward(channels).auxLoss(), TOLERANCE);
+  }
+
+  private static QuantizerOptions.Builder builder() {
+    return QuantizerOptions.builder(CODE_DIM)
+        .codebooks(CODEBOOKS)
+        .groupSize(3)
+        .inverseTemperature(2);
+  }
+
+  private byte[] drawnRows(QuantizerOptions options, byte[] mask) {
+    return drawnRows(path, options, mask);
+  }
+
+  /** 1 for the rows that have a gradient. */
+  private byte[] drawnRows(QuantizerPath through, QuantizerOptions options, byte[] mask) {
+    double[] gradient = quantizer(through, options, mask).backward(x, 1);
+    byte[] drawn = new byte[ROWS];
+    for (int i = 0; i < gradient.length; i++) {
+      drawn[i / COLUMNS] |= (byte) (gradient[i] == 0 ? 0 : 1);
+    }
+    return drawn;
+  }
+
+  private PathQuantizer quantizer(QuantizerOptions options, byte[] mask) {
+    return quantizer(path, options, mask);
+  }
+
+  private static PathQuantizer quantizer(
+      QuantizerPath through, QuantizerOptions options, byte[] mask) {
+    return through
+        .quantizer(options, DType.FLOAT64, ROWS, COLUMNS)
+        .counting(Batch.of(ROWS).withMask(mask));
+  }
+}
