@@ -17,7 +17,7 @@ namespace bsq::test {
 template <class T>
 struct Case {
   std::string what;  // for the messages
-  bsq_options options;
+  bsq_options options{};
   std::vector<T> rows;            // [distinct rows, codebooks * code_dim]
   std::vector<int64_t> copies{};  // of each row, one after the other; empty: one
   int64_t positions = 1;          // of each item; divides the number of rows

@@ -215,7 +215,7 @@ TEST(byte_counts) {
 
 // As many rows, as items of several positions.
 TEST(byte_counts_of_positions) {
-  for_each_argument([](const Function& function, Arguments arguments, size_t i) {
+  for_each_argument([](const Function& function, const Arguments& arguments, size_t i) {
     check_ok(function, {1, kRows}, arguments);
     if (arguments[i].by_row) {
       check_refused(function, {2, kRows}, arguments, " bytes, expected at least ");
@@ -244,7 +244,7 @@ TEST(null_buffers) {
 }
 
 TEST(misaligned_buffers) {
-  for_each_argument([](const Function& function, Arguments arguments, size_t i) {
+  for_each_argument([](const Function& function, const Arguments& arguments, size_t i) {
     for (const int64_t by : {1, 2}) {
       Arguments changed = arguments;
       changed[i].data = moved(arguments[i].data, by);
@@ -265,7 +265,7 @@ TEST(misaligned_buffers) {
 }
 
 TEST(negative_and_zero_rows) {
-  for_each_argument([](const Function& function, Arguments arguments, size_t i) {
+  for_each_argument([](const Function& function, const Arguments& arguments, size_t i) {
     const bool counts_elements = function.name == "bits_to_codes";
     const std::string items = counts_elements ? "count" : "items";
     const std::string positions = counts_elements ? "count" : "positions";
@@ -340,7 +340,7 @@ TEST(end_of_the_address_space) {
 
 // Every output against every other argument, by one element from either side.
 TEST(overlapping_buffers) {
-  for_each_argument([](const Function& function, Arguments arguments, size_t i) {
+  for_each_argument([](const Function& function, const Arguments& arguments, size_t i) {
     for (size_t other = 0; other < arguments.size(); ++other) {
       if (other == i || !arguments[i].output) {
         continue;

@@ -319,15 +319,15 @@ TEST(refusals_in_groups) {
   for (const int32_t channel_first : {0, 1}) {
     options.channel_first = channel_first;
     std::vector<int64_t> indices(600, 15);
-    indices[6 * 40 + 4] = 16;
-    indices[6 * 70 + 1] = -1;
+    indices[244] = 16;  // [40, 4]
+    indices[421] = -1;
     std::vector<float> quantized;
     CHECK_FAILS(decode(options, batch, indices, quantized), BSQ_INVALID_ARGUMENT,
                 "indices[40, 4] is 16, expected 0 to 15 for group_size 4");
     std::vector<float> codes(2400, 1);
-    codes[24 * 40 + 17] = 0;
-    codes[24 * 40 + 20] = 0;
-    codes[24 * 41] = 0;
+    codes[977] = 0;  // [40, 17]
+    codes[980] = 0;
+    codes[984] = 0;
     std::vector<int64_t> none;
     CHECK_REFUSED(codes_to_indices(options, batch, to_layout(options, batch, codes), none),
                   BSQ_INVALID_ARGUMENT, "codes[40, 17] is 0, expected a code value");

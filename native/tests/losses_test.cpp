@@ -146,17 +146,13 @@ TEST(several_chunks_float64) {
 TEST(edge_rows_float32) { check_edge_rows<float>(); }
 TEST(edge_rows_float64) { check_edge_rows<double>(); }
 
-// A row that has more outer bits (16 in float32) than a vector has lanes.
+// As many codes as the oracle can take; code_dim_24 has more.
 TEST(large_code_dimension) {
-  if (path() != Path::kHost) {
-    SKIP("these are the kernels' lanes, which the host functions use, too");
-    return;
-  }
-  constexpr int64_t kDim = 23;
+  constexpr int64_t kDim = 21;
   bsq_options options = options_for(kDim);
   options.inverse_temperature = 30.0;
   check_weighted<float>(options, Random(23).normals<float>(kDim), {2}, {0.3, 1.0, 1.0}, true,
-                        "D 23");
+                        "D 21");
 }
 
 // A logit of exactly 2^-54, where the two probabilities of a bit are equal in float64 but their

@@ -100,13 +100,12 @@ Case<T> random_case(uint64_t seed, int64_t max_bits, int64_t max_rows) {
 
 template <class T>
 void check_random_options() {
-  for (uint64_t seed = 1; seed <= 120; ++seed) {
+  for (uint64_t seed = 1; seed <= 90; ++seed) {
     check_against_oracle(random_case<T>(seed, 14, 40));
   }
   // More groups of fewer codes, and more rows.
-  for (uint64_t seed = 1001; seed <= 1060; ++seed) {
-    Case<T> given = random_case<T>(seed, 6, 300);
-    check_against_oracle(given);
+  for (uint64_t seed = 1001; seed <= 1040; ++seed) {
+    check_against_oracle(random_case<T>(seed, 6, 300));
   }
 }
 

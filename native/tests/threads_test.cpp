@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <stdexcept>
 #include <thread>
 #include <vector>
 
@@ -75,7 +76,9 @@ void check_concurrent_calls() {
 void set_num_threads(int count) {
   using Function = void (*)(int);
   void* const symbol = dlsym(RTLD_DEFAULT, "omp_set_num_threads");
-  CHECK(symbol != nullptr);
+  if (symbol == nullptr) {
+    throw std::runtime_error("no omp_set_num_threads: LibTorch is not built with OpenMP");
+  }
   reinterpret_cast<Function>(symbol)(count);
   CHECK_EQ(bsq_num_threads(), count);
 }
