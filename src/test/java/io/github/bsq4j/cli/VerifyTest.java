@@ -8,6 +8,7 @@ import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
 import io.github.bsq4j.TestData;
+import io.github.bsq4j.parity.Peers;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -17,6 +18,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
+import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -27,6 +29,10 @@ import org.junit.jupiter.params.provider.ValueSource;
 class VerifyTest {
   private static final Path GOLDEN = Path.of("src/test/resources/golden");
   private static final Path SMALL = GOLDEN.resolve("d13_one_row.safetensors");
+  private static final Path BSQ_VIT =
+      GOLDEN.resolve("peers/bsqvit_1_d18_g9_analytical.safetensors");
+  private static final Path LFQ = GOLDEN.resolve("peers/lfq_2_d8_c2.safetensors");
+  private static final Path LFQ_MASKED = GOLDEN.resolve("peers/lfq_1_d13_c1_mask.safetensors");
   private static final Set<String> FIELDS =
       Set.of("indices", "quantized", "aux_loss", "grad_quant", "grad_aux");
 
@@ -68,6 +74,124 @@ class VerifyTest {
           .forEach(error -> assertTrue(error.getAsDouble() <= 1, error::toString));
     }
     assertTrue(result.err().endsWith("15 passed, 0 failed\n"), result::toString);
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"host", "tensor", "operators"})
+  void peersPassOnEveryPath(String path) {
+    List<Path> files = Peers.goldens("");
+    JsonObject json = Cli.run(arguments(files, "--json", "--path", path)).assertJson(0);
+    assertEquals(10, json.getAsJsonArray("cases").size());
+    for (JsonElement element : json.getAsJsonArray("cases")) {
+      JsonObject golden = element.getAsJsonObject();
+      assertTrue(golden.get("passed").getAsBoolean(), golden::toString);
+      JsonObject errors = golden.getAsJsonObject("max_error");
+      String name = golden.get("name").getAsString();
+      boolean bsqVit = name.startsWith("bsqvit");
+      assertEquals(bsqVit, errors.has("group_indices") && errors.has("grad_loss"), name);
+      assertEquals(bsqVit && !name.contains("_d36_"), bsqVit && errors.has("indices"), name);
+      assertEquals(!bsqVit, errors.has("codes_from_indices") && errors.has("commitment"), name);
+      boolean right = !bsqVit && !name.endsWith("_mask");
+      assertEquals(right, errors.has("batch_entropy") && errors.has("grad_aux"), name);
+    }
+  }
+
+  @Test
+  void changedPeersFail() throws Exception {
+    assertPeerFails(BSQ_VIT, "group_indices", data -> data.putLong(0, data.getLong(0) ^ 1));
+    assertPeerFails(BSQ_VIT, "indices", data -> data.putLong(8, data.getLong(8) + 1));
+    assertPeerFails(BSQ_VIT, "loss", data -> data.putFloat(0, data.getFloat(0) + 1e-4f));
+    assertPeerFails(BSQ_VIT, "codebook_entropy", data -> data.putFloat(0, 9));
+    assertPeerFails(BSQ_VIT, "grad_loss", data -> data.putFloat(4, data.getFloat(4) + 1));
+    assertPeerFails(LFQ, "codes_from_indices", data -> data.putFloat(4, -data.getFloat(4)));
+    assertPeerFails(LFQ, "commitment", data -> data.putFloat(0, 0));
+    assertPeerFails(LFQ, "batch_entropy", data -> data.putFloat(0, data.getFloat(0) + 1e-3f));
+    assertPeerFails(LFQ, "grad_aux", data -> data.putFloat(0, data.getFloat(0) + 1e-3f));
+    assertPeerFails(LFQ_MASKED, "per_sample_entropy", data -> data.putFloat(0, 1));
+    // Which rows count decides what the losses are.
+    Path masked = corrupted(LFQ_MASKED, "mask", data -> data.put(0, (byte) (1 - data.get(0))));
+    assertEquals(1, Cli.run("verify", masked).status());
+  }
+
+  private void assertPeerFails(Path golden, String field, Change change) throws IOException {
+    JsonObject json = Cli.run("verify", corrupted(golden, field, change), "--json").assertJson(1);
+    JsonObject bad = json.getAsJsonArray("cases").get(0).getAsJsonObject();
+    for (var error : bad.getAsJsonObject("max_error").entrySet()) {
+      assertEquals(
+          error.getKey().equals(field), error.getValue().getAsDouble() > 0.9, error::toString);
+    }
+  }
+
+  /** Only along the unit vector do a peer's gradient and ours differ; there all is right. */
+  @Test
+  void gradientsByUnitVectorsHaveAPartOfNoMeaning() throws Exception {
+    double[] unit = new double[18];
+    corrupted(BSQ_VIT, "x", data -> Arrays.setAll(unit, d -> data.getFloat(Float.BYTES * d)));
+    Path along =
+        corrupted(
+            BSQ_VIT,
+            "grad_quant",
+            data -> {
+              for (int d = 0; d < unit.length; d++) {
+                int at = Float.BYTES * d;
+                data.putFloat(at, (float) (data.getFloat(at) + 5 * unit[d]));
+              }
+            });
+    assertTrue(Cli.run("verify", along).assertText().endsWith("1 passed, 0 failed\n"));
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "bsqvit, per_sample_entropy, exact, 'per_sample_entropy is ''exact''; expected analytical or',",
+    "bsqvit, group_size, 5, 'bad metadata: groupSize is 5, which does not divide codeDim 18'",
+    "bsqvit, group_size, 6, 'group_indices has shape [2, 32, 2]; expected [2, 32, 3]'",
+    "bsqvit, zeta, much, zeta is no number: 'much'",
+    "bsqvit, gamma0, , is no golden case of BSQ-ViT's quantizer: its metadata has no gamma0",
+    "bsqvit, code_dim, 36, 'x has shape [2, 32, 18], but code_dim is 36'",
+    "lfq, num_codebooks, 4, 'x has shape [2, 24, 16], but code_dim is 4 codebooks of 8'",
+    "lfq, num_codebooks, 1.5, num_codebooks is no integer: 1.5",
+    "lfq, commitment_loss_weight, , is no golden case of LFQ: its metadata has no commitment_loss",
+    "small, entropy_form, both, entropy_form is 'both'; expected analytical or exact",
+    "small, entropy_floor, none, entropy_floor is 'none'; expected add or clamp",
+    "small, entropy_epsilon, 1, 'bad metadata: epsilon is 1.0, expected 1.0E-30 to 0.1'",
+    "small, commitment, cube, commitment is 'cube'; expected square or squared_norm",
+    "small, channel_first, yes, channel_first is 'yes'; expected 0 or 1",
+    "small, channel_first, 1, 'x has shape [1, 1, 13], but code_dim is 13'",
+    "small, codebooks, 0, bad metadata: codebooks is 0",
+    "small, positive_offset, NaN, bad metadata: positiveOffset is NaN",
+    "small, non_finite, ignore, non_finite is 'ignore'; expected propagate or refuse",
+    "small, parts, 0, parts is 0; expected 1 to 1000",
+    "small, parts, 1001, parts is 1001; expected 1 to 1000",
+    "small, num_codebooks, 1, is no golden case of LFQ: its metadata has no commitment_loss_weight",
+  })
+  void metadataOfPeersThatMakeNoSense(String golden, String key, String value, String problem)
+      throws Exception {
+    Path file =
+        switch (golden) {
+          case "bsqvit" -> BSQ_VIT;
+          case "lfq" -> LFQ;
+          default -> SMALL;
+        };
+    Path changed = withMetadata(file, key, value);
+    Cli.Result result = Cli.run("verify", changed);
+    assertEquals(2, result.status(), result::toString);
+    assertEquals(1, result.err().lines().count(), result::toString);
+    assertTrue(result.err().startsWith("bsq: " + changed + ": "), result::toString);
+    assertTrue(result.err().contains(problem), result::toString);
+  }
+
+  @Test
+  void peersWithoutAField() throws Exception {
+    for (String field : List.of("group_indices", "cotangent", "grad_loss", "loss")) {
+      Path file = renamed(BSQ_VIT, field, "other");
+      Cli.Result result = Cli.run("verify", file);
+      assertEquals(2, result.status(), result::toString);
+      assertTrue(result.err().contains(file + ": has no tensor '" + field + "'"), result::err);
+    }
+    Path file = renamed(LFQ_MASKED, "mask", "lengths");
+    Cli.Result result = Cli.run("verify", file);
+    assertEquals(2, result.status(), result::toString);
+    assertTrue(result.err().contains("found the tensor 'lengths' of type U8"), result::err);
   }
 
   @Test
@@ -236,7 +360,11 @@ class VerifyTest {
 
   /** A copy of a small golden in which the data of one tensor is changed. */
   private Path corrupted(String tensor, Change change) throws IOException {
-    byte[] bytes = Files.readAllBytes(SMALL);
+    return corrupted(SMALL, tensor, change);
+  }
+
+  private Path corrupted(Path golden, String tensor, Change change) throws IOException {
+    byte[] bytes = Files.readAllBytes(golden);
     ByteBuffer file = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
     int headerLength = Math.toIntExact(file.getLong(0));
     JsonObject header =
@@ -269,14 +397,36 @@ class VerifyTest {
 
   /** A copy of a small golden with one more, or another, metadata entry. */
   private Path withMetadata(String key, String value) throws IOException {
-    byte[] bytes = Files.readAllBytes(SMALL);
+    return withMetadata(SMALL, key, value);
+  }
+
+  /** The same of any golden; null for no such entry. */
+  private Path withMetadata(Path golden, String key, String value) throws IOException {
+    return withHeader(
+        golden,
+        header -> {
+          JsonObject metadata = header.getAsJsonObject("__metadata__");
+          metadata.remove(key);
+          if (value != null) {
+            metadata.addProperty(key, value);
+          }
+        });
+  }
+
+  /** A copy of a golden in which a tensor has another name. */
+  private Path renamed(Path golden, String tensor, String name) throws IOException {
+    return withHeader(golden, header -> header.add(name, header.remove(tensor)));
+  }
+
+  private Path withHeader(Path golden, Consumer<JsonObject> change) throws IOException {
+    byte[] bytes = Files.readAllBytes(golden);
     ByteBuffer file = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
     int headerLength = Math.toIntExact(file.getLong(0));
     JsonObject header =
         JsonParser.parseString(new String(bytes, 8, headerLength, StandardCharsets.UTF_8))
             .getAsJsonObject();
-    header.getAsJsonObject("__metadata__").addProperty(key, value);
-    Path changed = folder.resolve("metadata.safetensors");
+    change.accept(header);
+    Path changed = folder.resolve("header.safetensors");
     writeSafetensors(
         changed, header.toString(), Arrays.copyOfRange(bytes, 8 + headerLength, bytes.length));
     return changed;
