@@ -38,14 +38,18 @@ class AllocationTest {
 
   private static final BinarySphericalQuantizer QUANTIZER = BinarySphericalQuantizer.create(DIM);
 
+  /**
+   * What the compiler makes of a call depends on what ran before, and on a busy machine it now and
+   * then leaves one segment where it was: then another JVM gets a chance.
+   */
+  private static final int JVMS = 3;
+
   @Test
   void callsAllocateWhatTheyReturn() throws Exception {
-    ChildJvm child =
-        ChildJvm.run(
-            Calls.class,
-            Map.of(),
-            "--enable-native-access=ALL-UNNAMED",
-            "-Dlibtorch=" + NativeRuntime.info().libtorch().orElseThrow());
+    ChildJvm child = measure();
+    for (int i = 1; i < JVMS && child.out().lines().anyMatch(line -> !line.endsWith(": 0")); i++) {
+      child = measure();
+    }
     assertEquals(
         """
         encode, global: 0
@@ -63,6 +67,14 @@ class AllocationTest {
         """,
         child.out(),
         child.err());
+  }
+
+  private static ChildJvm measure() throws Exception {
+    return ChildJvm.run(
+        Calls.class,
+        Map.of(),
+        "--enable-native-access=ALL-UNNAMED",
+        "-Dlibtorch=" + NativeRuntime.info().libtorch().orElseThrow());
   }
 
   /** Prints the bytes that a round of calls allocates beyond what they return. */
