@@ -250,9 +250,11 @@ TEST(every_group_size_float64) { check_every_group_size<double>(); }
 
 TEST(many_rows_in_groups) {
   check_many_rows<float>(1, 4, 9);
-  check_many_rows<double>(2, 2, 5);
-  check_many_rows<float>(2, 1, 12);
   check_many_rows<double>(1, 2, 12);
+  if (path() != Path::kOperators) {  // which take long, and compute all numbers of bits alike
+    check_many_rows<double>(2, 2, 5);
+    check_many_rows<float>(2, 1, 12);
+  }
 }
 
 TEST(large_codes_float32) { check_large_codes<float>(); }
