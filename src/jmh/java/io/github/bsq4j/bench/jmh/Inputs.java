@@ -11,23 +11,23 @@ final class Inputs {
 
   private Inputs() {}
 
-  /** {@code [rows, codeDim]} of normal float32 numbers; the same ones in each run. */
-  static MemorySegment vectors(Arena arena, long rows, int codeDim) {
+  /** {@code [rows, rowLength]} of normal float32 numbers; the same ones in each run. */
+  static MemorySegment vectors(Arena arena, long rows, int rowLength) {
     SplittableRandom random = new SplittableRandom(SEED);
-    MemorySegment vectors = noVectors(arena, rows, codeDim);
-    for (long i = 0; i < rows * codeDim; i++) {
+    MemorySegment vectors = noVectors(arena, rows, rowLength);
+    for (long i = 0; i < rows * rowLength; i++) {
       vectors.setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) random.nextGaussian());
     }
     return vectors;
   }
 
-  /** Room for {@code [rows, codeDim]} of float32. */
-  static MemorySegment noVectors(Arena arena, long rows, int codeDim) {
-    return arena.allocate(ValueLayout.JAVA_FLOAT, rows * codeDim);
+  /** Room for {@code [rows, rowLength]} of float32. */
+  static MemorySegment noVectors(Arena arena, long rows, int rowLength) {
+    return arena.allocate(ValueLayout.JAVA_FLOAT, rows * rowLength);
   }
 
-  /** Room for {@code [rows]} of int64. */
-  static MemorySegment noIndices(Arena arena, long rows) {
-    return arena.allocate(ValueLayout.JAVA_LONG, rows);
+  /** Room for so many int64. */
+  static MemorySegment noIndices(Arena arena, long count) {
+    return arena.allocate(ValueLayout.JAVA_LONG, count);
   }
 }

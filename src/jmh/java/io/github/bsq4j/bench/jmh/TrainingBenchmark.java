@@ -2,6 +2,7 @@ package io.github.bsq4j.bench.jmh;
 
 import io.github.bsq4j.BinarySphericalQuantizer;
 import io.github.bsq4j.DType;
+import io.github.bsq4j.EntropyForm;
 import io.github.bsq4j.Losses;
 import io.github.bsq4j.QuantizerOptions;
 import java.lang.foreign.Arena;
@@ -33,6 +34,21 @@ public class TrainingBenchmark {
   @Param({"13", "16"})
   public int codeDim;
 
+  /**
+   * How many bits are a group; 0 for all. Only those that divide {@code codeDim} can be: {@code -p
+   * codeDim=36 -p groupSize=9 -p rows=100000} is BSQ-ViT's.
+   */
+  @Param({"0"})
+  public int groupSize;
+
+  /** How many codes a vector has, each of {@code codeDim} bits. */
+  @Param({"1"})
+  public int codebooks;
+
+  /** Which entropies. */
+  @Param({"EXACT"})
+  public EntropyForm entropyForm;
+
   /** How many vectors a call takes. */
   @Param({"1", "4000"})
   public long rows;
@@ -52,15 +68,20 @@ public class TrainingBenchmark {
   /** Allocates all memory. */
   @Setup(Level.Trial)
   public void allocate() {
-    quantizer =
-        BinarySphericalQuantizer.create(
-            QuantizerOptions.builder(codeDim).inverseTemperature(inverseTemperature).build());
+    QuantizerOptions options =
+        QuantizerOptions.builder(codeDim)
+            .groupSize(groupSize == 0 ? codeDim : groupSize)
+            .codebooks(codebooks)
+            .entropyForm(entropyForm)
+            .inverseTemperature(inverseTemperature)
+            .build();
+    quantizer = BinarySphericalQuantizer.create(options);
     arena = Arena.ofShared(); // JMH may tear down in another thread
-    x = Inputs.vectors(arena, rows, codeDim);
-    gradQuantized = Inputs.vectors(arena, rows, codeDim);
-    quantized = Inputs.noVectors(arena, rows, codeDim);
-    indices = Inputs.noIndices(arena, rows);
-    gradX = Inputs.noVectors(arena, rows, codeDim);
+    x = Inputs.vectors(arena, rows, options.rowLength());
+    gradQuantized = Inputs.vectors(arena, rows, options.rowLength());
+    quantized = Inputs.noVectors(arena, rows, options.rowLength());
+    indices = Inputs.noIndices(arena, rows * options.indicesPerRow());
+    gradX = Inputs.noVectors(arena, rows, options.rowLength());
   }
 
   /** Frees it. */
