@@ -234,6 +234,26 @@ TEST(layouts) {
   }
 }
 
+// Drawn rows come first, so that a vector of rows may begin and end as if they were next to each
+// other, and hold others in between.
+TEST(layouts_of_few_drawn_rows) {
+  bsq_options options = options_for(4);
+  options.commitment_weight = 1;
+  options.entropy_fraction = 0.25;
+  const Batch batch{1, 20, mask_of_some(20)};
+  const std::vector<float> rows = Random(5).normals<float>(batch.rows() * row_length(options));
+  for (int64_t seed = 0; seed < 2000; ++seed) {
+    options.entropy_seed = seed;
+    options.channel_first = 0;
+    bsq_losses expected{};
+    CHECK_OK(losses(options, batch, rows, expected));
+    options.channel_first = 1;
+    bsq_losses actual{};
+    CHECK_OK(losses(options, batch, to_layout(options, batch, rows), actual));
+    CHECK_NEAR(actual.commitment, expected.commitment, 1e-6);
+  }
+}
+
 // A row that does not count is still refused.
 TEST(masked_rows_that_are_not_finite_are_refused) {
   bsq_options options = options_for(2);

@@ -105,7 +105,7 @@ class UnitRows {
     for (; r + kWidth <= rows.count; r += kWidth) {
       if (rows.step == 1 && dim_ >= kWidth) {
         transpose_squares(from, rows.offset + r, to + r);
-      } else if (rows.offset[r + kWidth - 1] == rows.offset[r] + kWidth - 1) {
+      } else if (adjacent(rows, r)) {
         convert(from + rows.offset[r], rows.step, to + r);
       } else {
         gather(from, rows, r, r + kWidth, to);
@@ -115,6 +115,12 @@ class UnitRows {
     for (int64_t d = 0; d < dim_; ++d) {
       std::fill(to + d * stride_ + rows.count, to + (d + 1) * stride_, 0.0);
     }
+  }
+
+  static bool adjacent(const BlockRows& rows, int64_t r) {
+    bool all = true;
+    for (int64_t i = 1; i < kWidth; ++i) all = all && rows.offset[r + i] == rows.offset[r] + i;
+    return all;
   }
 
   // Of as many rows as a vector holds, whose components are next to each other.
