@@ -70,7 +70,8 @@ final class EncodeCommand implements Callable<Integer> {
       defaultValue = "refuse",
       description =
           "What to do with rows that hold NaN or infinities: refuse the file, or propagate them"
-              + " (their index is 0, the losses are NaN). Default: ${DEFAULT-VALUE}.")
+              + " (the index of such a code is 0, the losses are NaN unless it does not count)."
+              + " Default: ${DEFAULT-VALUE}.")
   private NonFinitePolicy nonFinitePolicy;
 
   @Option(
@@ -92,6 +93,7 @@ final class EncodeCommand implements Callable<Integer> {
       quantize(null);
     } else {
       InputException.requireDistinct(input, output);
+      rows.requireDistinct(output);
       // Opened first: whoever cannot write should not compute for an hour to find out.
       try (AtomicOutput file = AtomicOutput.open(output)) {
         quantize(file);

@@ -13,7 +13,7 @@ final class InputException extends RuntimeException {
     super(message);
   }
 
-  /** Refuses an output that would replace the input: what is encoded cannot be had back. */
+  /** Refuses an output that would replace an input: what is encoded cannot be had back. */
   static void requireDistinct(Path input, Path output) {
     boolean same;
     try {
@@ -22,7 +22,7 @@ final class InputException extends RuntimeException {
       same = false; // one does not exist
     }
     if (same) {
-      throw new InputException(output + ": is the input, too; expected another file for -o");
+      throw new InputException(output + ": is an input, too; expected another file for -o");
     }
   }
 }

@@ -43,6 +43,15 @@ final class RowFlags {
     }
   }
 
+  /** Refuses an output that would replace one of these files. */
+  void requireDistinct(Path output) {
+    for (Path file : new Path[] {mask, lengths}) {
+      if (file != null) {
+        InputException.requireDistinct(file, output);
+      }
+    }
+  }
+
   /** The rows of an input, and which of them count. */
   Batch batch(VectorShape shape, Arena arena) throws FileSystemException {
     if (mask != null) {

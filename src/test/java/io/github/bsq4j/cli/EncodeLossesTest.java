@@ -325,6 +325,9 @@ class EncodeLossesTest {
     refuse("--mask", "none.npy").assertRefused("none.npy: ", "no such file");
     refuse("--mask", file, "--no-loss").assertRefused("--mask", "--no-loss computes none");
     refuse("--mask", file, "--lengths", file).assertRefused("both --mask and --lengths");
+    for (String flag : List.of("--mask", "--lengths")) {
+      Cli.run("encode", in, flag, file, "-o", file).assertRefused(file + ": is an input, too");
+    }
   }
 
   @Test

@@ -316,7 +316,7 @@ class EncodeTest {
     byte[] before = Files.readAllBytes(in);
     Path link = Files.createSymbolicLink(folder.resolve("link.npy"), in);
     for (Path same : List.of(in, link)) {
-      Cli.run("encode", in, "-o", same).assertRefused(same + ": is the input, too");
+      Cli.run("encode", in, "-o", same).assertRefused(same + ": is an input, too");
     }
     assertArrayEquals(before, Files.readAllBytes(in));
   }
