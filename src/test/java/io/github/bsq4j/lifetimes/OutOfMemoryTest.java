@@ -74,21 +74,28 @@ class OutOfMemoryTest {
   /** Fills its address space, and prints what that throws. */
   static final class Work {
     private static final long ALLOWED = 100_000_000;
-    private static final int DIM = 24; // 2^24 numbers of any type are more than that, or near it
+    private static final int DIM = 24;
+    // The average distributions are of 512 MB: the JVM may give back a thread's 64 MB or more.
+    private static final int CODEBOOKS = 4;
 
     private Work() {}
 
     public static void main(String[] args) throws Throwable {
       BinarySphericalQuantizer small = BinarySphericalQuantizer.create(13);
-      BinarySphericalQuantizer large = BinarySphericalQuantizer.create(DIM);
+      BinarySphericalQuantizer large =
+          BinarySphericalQuantizer.create(
+              QuantizerOptions.builder(DIM).codebooks(CODEBOOKS).build());
       BinarySphericalQuantizer operators =
           BinarySphericalQuantizer.create(
-              QuantizerOptions.builder(DIM).implementation(Implementation.OPERATORS).build());
+              QuantizerOptions.builder(DIM)
+                  .codebooks(CODEBOOKS)
+                  .implementation(Implementation.OPERATORS)
+                  .build());
       useALittle(small);
       float[] array = new float[50_000_000];
       Arena before = Arena.ofConfined();
       Tensor half = Tensor.zeros(before, DType.FLOAT32, Device.CPU, 40_000_000);
-      Tensor row = Tensor.zeros(before, DType.FLOAT64, Device.CPU, 1, DIM);
+      Tensor row = Tensor.zeros(before, DType.FLOAT64, Device.CPU, 1, CODEBOOKS * DIM);
       Quantization quantization = large.forward(before, row);
       Quantization withOperators = operators.forward(before, row);
 
