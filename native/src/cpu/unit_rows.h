@@ -119,7 +119,9 @@ class UnitRows {
 
   static bool adjacent(const BlockRows& rows, int64_t r) {
     bool all = true;
-    for (int64_t i = 1; i < kWidth; ++i) all = all && rows.offset[r + i] == rows.offset[r] + i;
+    for (int64_t i = 1; i < kWidth; ++i) {
+      all = all && rows.offset[r + i] == rows.offset[r] + i;
+    }
     return all;
   }
 
