@@ -293,6 +293,21 @@ TEST(equal_rows_and_factorised_entropy) {
   CHECK_NEAR(result.codebook_entropy, expected, 1e-12);
 }
 
+// An epsilon that leaves hardly a code out: the probabilities of 2^22 are added up, and what they
+// lack of 1 is multiplied by its logarithm.
+TEST(tiny_epsilon_in_float32) {
+  constexpr int64_t kDim = 22;
+  const std::vector<float> x = Random(22).normals<float>(kDim);
+  bsq_options options = options_for(kDim);
+  options.entropy_epsilon = 1e-30;
+  options.inverse_temperature = 10;
+  bsq_losses single{};
+  CHECK_OK(losses(options, x, single));
+  bsq_losses precise{};
+  CHECK_OK(losses(options, std::vector<double>(x.begin(), x.end()), precise));
+  CHECK_NEAR(single.per_sample_entropy, precise.per_sample_entropy, 3e-5);
+}
+
 // In float32 the average of equal saturated rows may round to above 1; no entropy is below 0.
 TEST(codebook_entropy_is_not_negative) {
   for (int64_t rows = 1; rows <= 200; ++rows) {

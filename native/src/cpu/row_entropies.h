@@ -24,6 +24,8 @@ class RowEntropies {
  public:
   RowEntropies(const RowBlock<T>& block, Carver& carver)
       : block_(block),
+        all_ratios_(carver.take<double>(block.stride)),
+        all_losses_(carver.take<double>(block.stride)),
         ratios_(carver.take<T>(block.stride)),
         losses_(carver.take<T>(block.stride)),
         group_ratios_(carver.take<T>(kGroup * block.stride)),
@@ -40,11 +42,11 @@ class RowEntropies {
       const double largest = block_.largest[r];
       // If the own code is below the cutoff, all are.
       const double own = largest * (block_.budget[r] < 0 ? 0 : block_.own_codes[r]);
-      const double rest = largest * ratios_[r];
+      const double rest = largest * all_ratios_[r];
       const double own_log = floor.adds ? std::log(largest + floor.epsilon) : block_.log_largest[r];
-      // Of the rest, losses_ are relative to the largest probability without a floor.
+      // Of the rest, losses are relative to the largest probability without a floor.
       const double rest_log = floor.adds ? 0 : block_.log_largest[r];
-      entropies[r] += largest * losses_[r] - own_log * own - rest_log * rest -
+      entropies[r] += largest * all_losses_[r] - own_log * own - rest_log * rest -
                       floor.log_epsilon * (1 - (own + rest));
     }
   }
@@ -57,9 +59,11 @@ class RowEntropies {
 
   template <bool kAdds>
   void add_up(const Floor& floor, int64_t rows) {
-    std::fill_n(ratios_, block_.stride, T{0});
-    std::fill_n(losses_, block_.stride, T{0});
+    std::fill_n(all_ratios_, block_.stride, 0.0);
+    std::fill_n(all_losses_, block_.stride, 0.0);
     for (int64_t begin = 0; begin < block_.split.outer(); begin += kGroup) {
+      std::fill_n(ratios_, block_.stride, T{0});
+      std::fill_n(losses_, block_.stride, T{0});
       uint64_t outer_of_row[kBlockRows] = {};
       for (int64_t i = 0; i < std::min(kGroup, block_.split.outer() - begin); ++i) {
         for (uint64_t rest = add_outer_code<kAdds>(begin + i, i * block_.stride); rest != 0;
@@ -71,6 +75,9 @@ class RowEntropies {
         if (outer_of_row[r] != 0) {
           add_inner_codes<kAdds>(floor, r, outer_of_row[r]);
         }
+        // There may be too many outer codes to add them up in float32.
+        all_ratios_[r] += ratios_[r];
+        all_losses_[r] += losses_[r];
       }
     }
   }
@@ -168,8 +175,10 @@ class RowEntropies {
   }
 
   const RowBlock<T>& block_;
-  T* ratios_;        // sum of p / (largest p) over the codes within the budget but for the own
-  T* losses_;        // the same, times -log(p / (largest p)), or with kAdds times loss(p)
+  double* all_ratios_;  // sum of p / (largest p) over the codes within the budget but for the own
+  double* all_losses_;  // the same, times -log(p / (largest p)), or with kAdds times loss(p)
+  T* ratios_;           // [stride] both, of a group of outer codes
+  T* losses_;
   T* group_ratios_;  // [kGroup, stride]: of a group of outer codes
   T* group_costs_;
 };
