@@ -1,5 +1,6 @@
 #include "loss_sums.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "error.h"
@@ -33,6 +34,20 @@ LossSumsHeader LossSumsHeader::from(const double* sums) {
          ": of the rows that count, sums[0], those of the entropies");
   }
   return header;
+}
+
+void LossSumsHeader::refuse_negative(int64_t i, double sum) {
+  fail(Code::kInvalidArgument, "sums[", i, "] is ", sum, ", expected 0 or more: a sum of ",
+       i < Options::kLossSumsHeader ? "distances" : "probabilities");
+}
+
+void LossSumsHeader::require_not_negative(const Options& options, const double* sums) {
+  const double* const end = sums + options.loss_sums_size();
+  const double* const negative =
+      std::find_if(sums + kFirstNotNegative, end, [](double sum) { return sum < 0; });
+  if (negative != end) {
+    refuse_negative(negative - sums, *negative);
+  }
 }
 
 void LossSumsHeader::store(double* sums) const {

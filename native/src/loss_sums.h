@@ -12,7 +12,16 @@ struct LossSumsHeader {
   // Throws Error where the numbers of rows cannot be right.
   static LossSumsHeader from(const double* sums);
 
+  // Throws Error where a sum is negative that cannot be: the entropies' alone can.
+  static void require_not_negative(const Options& options, const double* sums);
+
+  // From this one on.
+  static constexpr int64_t kFirstNotNegative = 3;
+
   void store(double* sums) const;
+
+  // Throws Error for a number that no sum of probabilities or distances can be: sums[i], negative.
+  [[noreturn]] static void refuse_negative(int64_t i, double sum);
 
   // Throws Error where so many rows cannot be among those of the sums.
   void require_rows(int64_t counted, int64_t drawn) const;

@@ -414,6 +414,7 @@ void compute_loss_sums(const Options& options, const LossRows& rows, const T* x,
 
 Losses losses_from_sums(const Options& options, const double* sums) {
   const LossSumsHeader header = LossSumsHeader::from(sums);
+  LossSumsHeader::require_not_negative(options, sums);
   if (header.rows == 0) {
     return {};
   }

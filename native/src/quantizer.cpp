@@ -83,6 +83,7 @@ void backward(const Options& options, const RowShape& shape, const T* x, const u
   const LossRows rows(options, shape, mask);
   if (sums != nullptr) {
     LossSumsHeader::from(sums).require_rows(rows.counted(), rows.drawn());
+    LossSumsHeader::require_not_negative(options, sums);
   }
   // Those of a batch with a row that is not finite are not either.
   const bool finite_sums =

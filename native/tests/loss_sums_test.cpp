@@ -125,7 +125,7 @@ struct Refused {
   const char* part;
 };
 
-const std::vector<Refused>& impossible_counts() {
+const std::vector<Refused>& impossible_elements() {
   static const std::vector<Refused> all{
       {0, -1, "sums[0] is -1, expected a number of rows"},
       {0, 2.5, "sums[0] is 2.5, expected a number of rows"},
@@ -138,6 +138,9 @@ const std::vector<Refused>& impossible_counts() {
       {1, 0, "sums[1] is 0, expected 1 to 3"},
       {0, 0, "sums[1] is 2, expected 0"},
       {0, 1, "sums[1] is 2, expected 1 to 1"},
+      {3, -0.25, "sums[3] is -0.25, expected 0 or more: a sum of distances"},
+      {4, -1e-300, "sums[4] is -1e-300, expected 0 or more: a sum of probabilities"},
+      {7, -std::numeric_limits<double>::infinity(), "sums[7] is -inf, expected 0 or more"},
   };
   return all;
 }
@@ -229,7 +232,7 @@ TEST(impossible_sums) {
     const std::vector<double> x(static_cast<size_t>(row_length(options)), 1.0);
     std::vector<double> gradient;
     CHECK_OK(backward(options, batch_of(options, x), x, possible_sums(options), {}, 1.0, gradient));
-    for (const Refused& refused : impossible_counts()) {
+    for (const Refused& refused : impossible_elements()) {
       std::vector<double> sums = possible_sums(options);
       sums[refused.element] = refused.value;
       bsq_losses out{};

@@ -529,6 +529,9 @@ TEST(loss_sums) {
     numbers_refused({1, 1},
                     "sums are of 1 rows that count and 1 of the entropies, but x has 2 and 2: "
                     "expected sums of all batches, that of x among them");
+    numbers_refused({2, 2, -1, 0, -0.0, 1, -3, -4},
+                    "sums[6] is -3, expected 0 or more: a sum of probabilities");
+    numbers_refused({2, 2, 0, -1}, "sums[3] is -1, expected 0 or more: a sum of distances");
     CHECK_OK(bsq_tensor_check(
         backward(make(bsq_quantization_loss_sums, quantization.get()), 1.0).get()));
     // Sums that are not finite are those of a batch that was not.

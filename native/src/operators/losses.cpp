@@ -264,12 +264,24 @@ std::shared_ptr<const Finding> find_wrong_sums(const Tensor& sums, const Counted
   const Tensor counts = narrow(header, 0, 0, 2);
   const Tensor whole = to(to(counts, DType::kInt64), DType::kFloat64);
   right = bitwise_and(right, all(equal(counts, whole)));
+  const int64_t first = LossSumsHeader::kFirstNotNegative;
+  const Tensor not_negative = narrow(sums, 0, first, shape(sums)[0] - first);
+  const Tensor negative = to(greater(zero, not_negative), DType::kUInt8);
+  const Tensor position = unsqueeze(argmax(negative, 0), 0);
+  const Tensor value = index_select(not_negative, 0, position);
+  right = bitwise_and(right, greater_equal(zero, to(amax(negative, 0), DType::kFloat64)));
   return std::make_shared<const Finding>(
       Finding::Evidence{logical_not(right), counted.count, counted.drawn_count, rows},
-      [header](const Finding::Refused& refused) {
+      [header, position, value](const Finding::Refused& refused) {
         const Tensor on_cpu = to(header, DType::kFloat64, kCpu);
         LossSumsHeader::from(static_cast<const double*>(on_cpu.const_data_ptr()))
             .require_rows(refused.row, refused.column);
+        const Tensor position_on_cpu = to(position, DType::kInt64, kCpu);
+        const Tensor value_on_cpu = to(value, DType::kFloat64, kCpu);
+        LossSumsHeader::refuse_negative(
+            LossSumsHeader::kFirstNotNegative +
+                *static_cast<const int64_t*>(position_on_cpu.const_data_ptr()),
+            *static_cast<const double*>(value_on_cpu.const_data_ptr()));
       });
 }
 

@@ -34,7 +34,8 @@ public final class LossSums {
    * @param options those that the sums were computed with
    * @param sums {@code bsq.h} tells what they are; they are copied
    * @throws IllegalArgumentException if there are more or fewer than these options make, or the
-   *     first two, the rows that count and the rows that the entropies are of, are no such numbers
+   *     first two, the rows that count and the rows that the entropies are of, are no such numbers,
+   *     or one of the sums of distances and probabilities, all from the fourth on, is negative
    * @throws BsqException if the losses of these options would take too much memory, or the library
    *     cannot be loaded
    */
@@ -55,6 +56,13 @@ public final class LossSums {
     }
     requireCount("sums[0]", sums[0], 0, MAX_ROWS);
     requireCount("sums[1]", sums[1], Math.min(sums[0], 1), sums[0]);
+    for (int i = 3; i < size; i++) {
+      if (sums[i] < 0) {
+        throw new IllegalArgumentException(
+            "sums[%d] is %s, expected 0 or more: a sum of %s"
+                .formatted(i, sums[i], i == 3 ? "distances" : "probabilities"));
+      }
+    }
     return new LossSums(options, sums.clone());
   }
 

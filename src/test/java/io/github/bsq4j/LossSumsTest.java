@@ -185,6 +185,17 @@ class LossSumsTest {
     assertRefused(
         "sums[1] is 1.0, expected a number of rows, 0 to 0",
         () -> LossSums.of(OPTIONS, sums(0, 1)));
+    double[] negative = sums(3, 2);
+    negative[2] = -1; // entropies, which an additive floor lets be negative
+    LossSums.of(OPTIONS, negative);
+    negative[27] = -0.5;
+    assertRefused(
+        "sums[27] is -0.5, expected 0 or more: a sum of probabilities",
+        () -> LossSums.of(OPTIONS, negative));
+    negative[3] = -Double.MIN_VALUE;
+    assertRefused(
+        "sums[3] is -4.9E-324, expected 0 or more: a sum of distances",
+        () -> LossSums.of(OPTIONS, negative));
   }
 
   private static double[] sums(double rows, double entropyRows) {
