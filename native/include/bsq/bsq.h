@@ -129,9 +129,15 @@ BSQ_API const char* bsq_device_implementation(int32_t device_type);
 #define BSQ_INT32 6
 #define BSQ_UINT8 7
 
-/* What to do with a row that holds a NaN or an infinity. */
-#define BSQ_NON_FINITE_REFUSE 0    /* fail with BSQ_INVALID_ARGUMENT, naming row and column */
-#define BSQ_NON_FINITE_PROPAGATE 1 /* as the reference: index 0, quantized and losses NaN */
+/*
+ * What to do with a row that holds a NaN or an infinity. PROPAGATE does as the reference, code by
+ * code: of a code that is not finite the indices are 0 and quantized is NaN (with infinities but
+ * no NaN, the finite components give -1/sqrt(D)). The losses are NaN that the code would be part
+ * of: all of them where the row is one that the entropies are of; with a commitment_weight, where
+ * it counts.
+ */
+#define BSQ_NON_FINITE_REFUSE 0 /* fail with BSQ_INVALID_ARGUMENT, naming row and column */
+#define BSQ_NON_FINITE_PROPAGATE 1
 
 /* What computes. */
 #define BSQ_IMPLEMENTATION_AUTOMATIC 0 /* kernels where there are some, else operators */
@@ -160,7 +166,8 @@ BSQ_API const char* bsq_device_implementation(int32_t device_type);
 
 /*
  * Options. bsq_options_init sets all fields to the defaults. The struct grows only at its end: a
- * caller with a longer struct is accepted if all that this library does not know is zero.
+ * caller with a longer struct, of 4096 bytes at most, is accepted if all that this library does not
+ * know is zero.
  */
 typedef struct bsq_options {
   uint64_t struct_size;
@@ -215,6 +222,8 @@ typedef struct bsq_losses {
  *                                  commitment_weight is
  *   [4...] sums of p over the entropies' rows, [codebooks, groups, 2^group_size] in index order;
  *   with BSQ_ENTROPY_ANALYTICAL [codebooks, code_dim, 2].
+ * Where they are taken, numbers of rows that are not whole or do not fit together, and negative
+ * sums from [3] on, are refused. Sums that are not finite make losses and gradients NaN.
  */
 
 /* The number of doubles of loss sums. */
@@ -286,9 +295,9 @@ BSQ_API bsq_status* bsq_host_loss_sums(const bsq_options* options, int32_t dtype
  * sums may be NULL (with 0 bytes): aux_loss is then that of x. Otherwise it is that of all the rows
  * which the sums are of, those of x among them: the gradient is that of one batch with all rows.
  *
- * Where |x| <= 1e-12 the norm counts as the constant 1e-12. Rows that the policy lets through
- * although they are not finite get NaN; if grad_aux_loss is not 0 and one of them counts, all rows
- * do, for the loss is NaN.
+ * Where |x| <= 1e-12 the norm counts as the constant 1e-12. Codes that the policy lets through
+ * although they are not finite get NaN; if grad_aux_loss is not 0 and one of them makes losses NaN
+ * (see BSQ_NON_FINITE_PROPAGATE), all rows do.
  */
 BSQ_API bsq_status* bsq_host_backward(const bsq_options* options, int32_t dtype, int64_t items,
                                       int64_t positions, const void* x, int64_t x_bytes,
@@ -319,11 +328,11 @@ BSQ_API bsq_status* bsq_host_codes_to_indices(const bsq_options* options, int32_
  *
  * Functions that make an object store it in *out, which is NULL after a failure.
  *
- * Values that are refused (a row that is not finite, an index out of range) make CPU kernels fail
- * at once. Operators never wait for a device, so there the result carries the finding, and so does
- * everything computed from it: bsq_tensor_read, bsq_tensor_check and bsq_quantization_losses, which
- * do wait, then fail with BSQ_INVALID_ARGUMENT, the position and the value. Positions are those in
- * a matrix of rows: all leading dimensions count as one.
+ * Values that are refused (a row that is not finite, an index out of range, loss sums that no rows
+ * have) make CPU kernels fail at once. Operators never wait for a device, so there the result
+ * carries the finding, and so does everything computed from it: bsq_tensor_read, bsq_tensor_check
+ * and bsq_quantization_losses, which do wait, then fail with BSQ_INVALID_ARGUMENT, the position and
+ * the value. Positions are those in a matrix of rows: all leading dimensions count as one.
  */
 typedef struct bsq_tensor bsq_tensor;
 
@@ -414,7 +423,8 @@ BSQ_API bsq_status* bsq_tensor_narrow(const bsq_tensor* tensor, int64_t dimensio
  * in float32. Results are new, contiguous tensors on the device of x.
  *
  * Indices have the leading dimensions (with channel_first: those of x but for dimension 1), then a
- * dimension K where K > 1, then a dimension G where G > 1; [1] where that leaves none.
+ * dimension K where K > 1, then a dimension G where G > 1; [1] where that leaves none. So what has
+ * indices of more than BSQ_MAX_RANK dimensions is refused.
  */
 
 /* int64 indices from x. See bsq_host_encode. */
@@ -434,14 +444,14 @@ BSQ_API bsq_status* bsq_tensor_codes_to_indices(const bsq_options* options, cons
 
 /*
  * The results of a forward pass. Immutable; it keeps all that backward needs, so x and mask may be
- * freed.
+ * freed. Where operators compute, that is the loss sums too: K * G * 2^group_size doubles.
  */
 typedef struct bsq_quantization bsq_quantization;
 
 /*
  * The forward pass, losses included. mask is uint8, of the leading dimensions of x (with
- * channel_first: of x but for dimension 1), on the same device; NULL where all rows count. See
- * bsq_host_forward.
+ * channel_first: of x but for dimension 1; [1] where that leaves none), on the same device; NULL
+ * where all rows count. See bsq_host_forward.
  */
 BSQ_API bsq_status* bsq_tensor_forward(const bsq_options* options, const bsq_tensor* x,
                                        const bsq_tensor* mask, bsq_quantization** out);

@@ -11,7 +11,7 @@ struct UnitCodes {
   // Of rows[rows, row_length].
   UnitCodes(const Options& options, const Tensor& rows);
 
-  // The gradient with respect to x from that with respect to the unit codes: see cpu/unit_row.h.
+  // The gradient with respect to x from that with respect to the unit codes: see cpu/unit_rows.h.
   [[nodiscard]] Tensor backward(const Tensor& grad_unit) const;
 
   // unit - q, where q is the corner that the code is quantized to.

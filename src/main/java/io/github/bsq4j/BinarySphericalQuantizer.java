@@ -452,7 +452,7 @@ public final class BinarySphericalQuantizer {
    * <p>{@code gradQuantized} and {@code gradAuxLoss} are not checked: NaN and infinities in them go
    * into the result, as in PyTorch. Where ‖x‖ ≤ 1e-12 the norm counts as the constant 1e-12, as in
    * the reference. Where {@link NonFinitePolicy#PROPAGATE} lets rows through, these get NaN, and
-   * all rows do if {@code gradAuxLoss} is not 0 and one of them counts.
+   * all rows do if {@code gradAuxLoss} is not 0 and one of them makes the losses NaN.
    *
    * @param x vectors of {@code dtype}
    * @param gradQuantized vectors of {@code dtype}, or {@link MemorySegment#NULL} for none

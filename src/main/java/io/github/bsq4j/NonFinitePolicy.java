@@ -6,9 +6,10 @@ public enum NonFinitePolicy {
   REFUSE,
   /**
    * The row goes through as in SpeechBrain's module: the index of the code is 0, its quantized
-   * components are NaN (beside an infinity, without any NaN, they are -1/√codeDim), and the losses
-   * are NaN, as are the gradients that come from them, if the row counts in them. Other codes of
-   * the same row are not touched.
+   * components are NaN (beside infinities, without any NaN, the finite ones are -1/√codeDim). The
+   * losses are NaN, and with them the gradients of all rows, if the row is one that the entropies
+   * are of, or if it counts and there is a {@code commitmentWeight}. Other codes of the same row
+   * are not touched.
    */
   PROPAGATE
 }
