@@ -23,11 +23,13 @@ threads=${BSQ4J_BENCH_THREADS:-$(nproc)}
 # A peer that wants more than half of the memory has not enough, rather than all of the machine.
 memory_kib=$(($(sed -nE 's/^MemTotal: *([0-9]+) kB/\1/p' /proc/meminfo) / 2))
 
-# For bsq bench: code dim, rows, inverse temperature. Beside the reference; encoding from memory that
-# is in no cache; and how the time grows with the code dimension.
+# For bsq bench: code dim, rows, inverse temperature, and in how many groups if several. Beside the
+# reference; encoding from memory that is in no cache; groups, each soon after the D 13 that it is
+# compared with; and how the time grows with the code dimension.
 reference_problems=("13 4000 100" "13 4000 10" "13 4000 1" "16 2000 100")
 encode_problems=("8 10000000 100" "13 10000000 100" "18 8000000 100" "32 5000000 100" "63 2500000 100")
-growth_problems=("13 4000 100" "16 4000 100" "20 4000 100" "13 4000 1" "16 4000 1" "20 4000 1")
+group_problems=("13 4000 100" "36 4000 100 4" "13 4000 10" "36 4000 10 4" "13 4000 1" "36 4000 1 4")
+growth_problems=("16 4000 100" "20 4000 100" "16 4000 10" "20 4000 10" "16 4000 1" "20 4000 1")
 
 # The peers' grid: time against rows, and time against the code dimension. PerformancePage.java knows
 # the two numbers that stay.
@@ -133,13 +135,13 @@ peers() {
   draw
 }
 
-# bsq_bench "CODE_DIM ROWS INV_TEMPERATURE" OPTIONS: prints a line of JSON.
+# bsq_bench "CODE_DIM ROWS INV_TEMPERATURE [GROUPS]" OPTIONS: prints a line of JSON.
 bsq_bench() {
-  local code_dim rows beta
-  read -r code_dim rows beta <<<"$1"
-  say "code dim $code_dim, $rows rows, inverse temperature $beta: ${*:2}"
+  local code_dim rows beta groups
+  read -r code_dim rows beta groups <<<"$1"
+  say "code dim $code_dim, groups ${groups:-1}, $rows rows, inverse temperature $beta: ${*:2}"
   "$root/scripts/bsq" bench --json --seconds=1 --threads="$threads" --code-dim="$code_dim" \
-    --rows="$rows" --inv-temperature="$beta" "${@:2}" | tr -d ' \n'
+    --groups="${groups:-1}" --rows="$rows" --inv-temperature="$beta" "${@:2}" | tr -d ' \n'
   echo
 }
 
@@ -153,7 +155,7 @@ reference() {
     for problem in "${encode_problems[@]}"; do
       bsq_bench "$problem" --work=encode
     done
-    for problem in "${growth_problems[@]}"; do
+    for problem in "${group_problems[@]}" "${growth_problems[@]}"; do
       bsq_bench "$problem" --work=forward,forward-backward
     done
   } >"$work_folder/reference.jsonl"

@@ -16,6 +16,7 @@ record ReferenceTimes(Machine machine, List<Run> runs) {
    */
   record Run(
       int codeDim,
+      int groups,
       int rows,
       double invTemperature,
       Spread encodeMs,
@@ -29,12 +30,18 @@ record ReferenceTimes(Machine machine, List<Run> runs) {
       Spread forwardRatio,
       Spread forwardBackwardMs,
       Spread referenceForwardBackwardMs,
-      Spread forwardBackwardRatio) {}
+      Spread forwardBackwardRatio) {
+
+    private boolean isAlone() {
+      return forwardMs != null && forwardRatio == null;
+    }
+  }
 
   void describe(StringBuilder out) {
     describeBesideReference(out);
     describeEncoding(out);
     describeGrowth(out);
+    describeGroups(out);
   }
 
   private void describeBesideReference(StringBuilder out) {
@@ -88,7 +95,7 @@ record ReferenceTimes(Machine machine, List<Run> runs) {
     out.append("| D | rows | β | forward | and backward |\n");
     out.append("|---:|---:|---:|---:|---:|\n");
     for (Run run : runs) {
-      if (run.forwardMs != null && run.forwardRatio == null) {
+      if (run.isAlone() && run.groups == 1) {
         out.append(
             "| %d | %s | %s | %s | %s |\n"
                 .formatted(
@@ -100,6 +107,39 @@ record ReferenceTimes(Machine machine, List<Run> runs) {
       }
     }
     out.append('\n');
+  }
+
+  private void describeGroups(StringBuilder out) {
+    out.append("### Groups of bits\n\n");
+    out.append("| D | groups | rows | β | forward | and backward | rows/s, times D 13 |\n");
+    out.append("|---:|---:|---:|---:|---:|---:|---:|\n");
+    for (Run run : runs) {
+      if (run.isAlone() && run.groups > 1) {
+        out.append(
+            "| %d | %d | %s | %s | %s | %s | **%s** |\n"
+                .formatted(
+                    run.codeDim,
+                    run.groups,
+                    Quantities.count(run.rows),
+                    Quantities.count(run.invTemperature),
+                    milliseconds(run.forwardMs),
+                    milliseconds(run.forwardBackwardMs),
+                    Quantities.digits(
+                        ungrouped(run).forwardBackwardMs.median()
+                            / run.forwardBackwardMs.median())));
+      }
+    }
+    out.append('\n');
+  }
+
+  /** As many rows of D 13, with one index, at the same temperature. */
+  private Run ungrouped(Run grouped) {
+    return runs.stream()
+        .filter(Run::isAlone)
+        .filter(run -> run.codeDim == 13 && run.groups == 1)
+        .filter(run -> run.rows == grouped.rows && run.invTemperature == grouped.invTemperature)
+        .findFirst()
+        .orElseThrow();
   }
 
   private static String milliseconds(Spread spread) {
