@@ -10,6 +10,7 @@
 #include "live_handles.h"
 #include "loss_sums.h"
 #include "options.h"
+#include "packing.h"
 #include "quantizer.h"
 #include "status.h"
 #include "tensor_quantizer.h"
@@ -22,6 +23,7 @@ using bsq::Code;
 using bsq::Losses;
 using bsq::Options;
 using bsq::RowShape;
+using bsq::cpu::CodeLayout;
 
 // Calls body with a value of the element type's C++ type.
 template <class Body>
@@ -35,6 +37,16 @@ void with_dtype(int32_t dtype, const Body& body) {
       bsq::fail(Code::kUnsupported, "dtype is ", dtype, ", expected BSQ_FLOAT32 (", BSQ_FLOAT32,
                 ") or BSQ_FLOAT64 (", BSQ_FLOAT64, ")");
   }
+}
+
+// Codes of `rows` rows.
+Buffer checked_codes(const Options& options, CodeLayout layout, int64_t rows,
+                     const Buffer& buffer) {
+  if (layout == CodeLayout::kIndices) {
+    options.require_indices();
+  }
+  const bsq::cpu::CodeFormat format = options.code_format(layout);
+  return bsq::checked(buffer, rows, options.codebooks * format.elements(), format.element_size());
 }
 
 // What all host calls on rows are given.
@@ -64,7 +76,11 @@ struct HostCall {
     return buffer.absent() ? buffer : vectors<T>(buffer);
   }
   [[nodiscard]] Buffer indices(const Buffer& buffer) const {
+    options.require_indices();
     return bsq::checked(buffer, shape.rows(), options.row_indices(), sizeof(int64_t));
+  }
+  [[nodiscard]] Buffer codes(CodeLayout layout, const Buffer& buffer) const {
+    return checked_codes(options, layout, shape.rows(), buffer);
   }
   [[nodiscard]] Buffer mask(const Buffer& buffer) const {
     return buffer.absent() ? buffer : bsq::checked(buffer, shape.rows(), 1, sizeof(uint8_t));
@@ -271,6 +287,71 @@ bsq_status* bsq_host_codes_to_indices(const bsq_options* options, int32_t dtype,
       const Buffer out = call.indices({"indices", indices, indices_bytes});
       bsq::check_no_overlap(out, {in});
       bsq::codes_to_indices(call.options, call.shape, static_cast<const T*>(codes), indices);
+    });
+  });
+}
+
+bsq_status* bsq_host_pack(const bsq_options* options, int32_t dtype, int64_t items,
+                          int64_t positions, const void* x, int64_t x_bytes, int32_t layout,
+                          void* packed, int64_t packed_bytes) {
+  return bsq::guard([&] {
+    const HostCall call(options, items, positions);
+    const CodeLayout to = bsq::checked_packed(layout);
+    with_dtype(dtype, [&](auto type) {
+      using T = decltype(type);
+      const Buffer in = call.vectors<T>({"x", x, x_bytes});
+      const Buffer out = call.codes(to, {"packed", packed, packed_bytes});
+      bsq::check_no_overlap(out, {in});
+      bsq::pack(call.options, call.shape, static_cast<const T*>(x), to, packed);
+    });
+  });
+}
+
+bsq_status* bsq_host_unpack(const bsq_options* options, int32_t dtype, int64_t items,
+                            int64_t positions, int32_t layout, const void* packed,
+                            int64_t packed_bytes, void* quantized, int64_t quantized_bytes) {
+  return bsq::guard([&] {
+    const HostCall call(options, items, positions);
+    const CodeLayout from = bsq::checked_layout(layout, "layout");
+    with_dtype(dtype, [&](auto type) {
+      using T = decltype(type);
+      const Buffer in = call.codes(from, {"packed", packed, packed_bytes});
+      const Buffer out = call.vectors<T>({"quantized", quantized, quantized_bytes});
+      bsq::check_no_overlap(out, {in});
+      bsq::unpack(call.options, call.shape, from, packed, static_cast<T*>(quantized));
+    });
+  });
+}
+
+bsq_status* bsq_host_convert(const bsq_options* from_options, int32_t from_layout,
+                             const bsq_options* to_options, int32_t to_layout, int64_t rows,
+                             const void* from, int64_t from_bytes, void* to, int64_t to_bytes) {
+  return bsq::guard([&] {
+    const HostCall source(from_options, rows, 1);
+    const HostCall target(to_options, rows, 1);
+    const CodeLayout in_layout = bsq::checked_layout(from_layout, "from_layout");
+    const CodeLayout out_layout = bsq::checked_layout(to_layout, "to_layout");
+    bsq::check_same_codes(source.options, target.options);
+    const Buffer in = source.codes(in_layout, {"from", from, from_bytes});
+    const Buffer out = target.codes(out_layout, {"to", to, to_bytes});
+    bsq::check_no_overlap(out, {in});
+    bsq::convert(source.options, in_layout, target.options, out_layout, rows, from, to);
+  });
+}
+
+bsq_status* bsq_host_sign_margins(const bsq_options* options, int32_t dtype, int64_t items,
+                                  int64_t positions, const void* x, int64_t x_bytes, void* margins,
+                                  int64_t margins_bytes) {
+  return bsq::guard([&] {
+    const HostCall call(options, items, positions);
+    with_dtype(dtype, [&](auto type) {
+      using T = decltype(type);
+      const Buffer in = call.vectors<T>({"x", x, x_bytes});
+      const Buffer out = bsq::checked({"margins", margins, margins_bytes}, call.shape.rows(),
+                                      call.options.codebooks, sizeof(T));
+      bsq::check_no_overlap(out, {in});
+      bsq::sign_margins(call.options, call.shape, static_cast<const T*>(x),
+                        static_cast<T*>(margins));
     });
   });
 }

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <atomic>
-#include <limits>
 #include <optional>
 
 #include "aligned_buffer.h"
 #include "cpu/codes.h"
 #include "cpu/row_kernels.h"
 #include "error.h"
+#include "first_row.h"
 #include "refusals.h"
 #include "torch_runtime.h"
 
@@ -22,23 +22,6 @@ constexpr int64_t kArithmeticGrain = int64_t{16} * 1024;
 
 // So many indices, 16 MB, are not kept in the caches.
 constexpr int64_t kStreamedIndices = int64_t{2} * 1024 * 1024;
-
-// The smallest row that any thread reported.
-class FirstRow {
- public:
-  void report(int64_t row) noexcept {
-    int64_t known = row_.load(std::memory_order_relaxed);
-    while (row < known && !row_.compare_exchange_weak(known, row, std::memory_order_relaxed)) {
-    }
-  }
-
-  [[nodiscard]] bool found() const noexcept { return row() != kNone; }
-  [[nodiscard]] int64_t row() const noexcept { return row_.load(std::memory_order_relaxed); }
-
- private:
-  static constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
-  std::atomic<int64_t> row_{kNone};
-};
 
 int64_t grain(const Options& options, int64_t elements) {
   return std::max(int64_t{1}, elements / options.row_length());
@@ -59,16 +42,18 @@ class RowCodes {
   // indices 0. Returns the first row with one, or -1.
   int64_t encode(const T* x, int64_t begin, int64_t end, int64_t* indices, bool streaming) const {
     const cpu::RowKernels<T>& kernels = cpu::row_kernels<T>();
+    const cpu::BitRules rules = options_.bit_rules();
     if (!layout_.channel_first()) {
-      const int64_t bad =
-          kernels.encode(x + begin * length_, (end - begin) * indices_, bits_, indices, streaming);
+      const int64_t bad = kernels.encode(x + begin * length_, (end - begin) * indices_, bits_,
+                                         rules, indices, streaming);
       return bad < 0 ? -1 : zero_non_finite(x, begin + bad / indices_, begin, end, indices);
     }
     bool finite = true;
     for_each_block(begin, end, [&](int64_t row, int64_t count) {
       for (int64_t i = 0; i < indices_; ++i) {
-        finite &= kernels.encode_channels(component(x, row, i * bits_), layout_.step(), count,
-                                          bits_, indices + (row - begin) * indices_ + i, indices_);
+        finite &=
+            kernels.encode_channels(component(x, row, i * bits_), layout_.step(), count, bits_,
+                                    rules, indices + (row - begin) * indices_ + i, indices_);
       }
     });
     return finite ? -1 : zero_non_finite(x, begin, begin, end, indices);
@@ -77,15 +62,18 @@ class RowCodes {
   // quantized, the rows [begin, end) of it, from indices[end - begin, row_indices].
   void decode(const int64_t* indices, int64_t begin, int64_t end, T* quantized) const {
     const cpu::RowKernels<T>& kernels = cpu::row_kernels<T>();
-    const auto scale = static_cast<T>(options_.code_scale());
+    const auto scale = static_cast<T>(options_.quantized_scale());
+    const bool least_first = options_.least_first;
     if (!layout_.channel_first()) {
-      kernels.decode(indices, (end - begin) * indices_, bits_, scale, quantized + begin * length_);
+      kernels.decode(indices, (end - begin) * indices_, bits_, least_first, scale,
+                     quantized + begin * length_);
       return;
     }
     for_each_block(begin, end, [&](int64_t row, int64_t count) {
       for (int64_t i = 0; i < indices_; ++i) {
         kernels.decode_channels(indices + (row - begin) * indices_ + i, indices_, count, bits_,
-                                scale, quantized + offset(row, i * bits_), layout_.step());
+                                least_first, scale, quantized + offset(row, i * bits_),
+                                layout_.step());
       }
     });
   }
@@ -97,6 +85,7 @@ class RowCodes {
         const T* const code = component(x, row, i);
         if (cpu::first_non_finite(code, options_.code_dim, layout_.step()) >= 0) {
           cpu::quantize_non_finite(code, options_.code_dim, layout_.step(),
+                                   static_cast<T>(options_.quantized_scale()),
                                    quantized + offset(row, i));
         }
       }
@@ -109,7 +98,7 @@ class RowCodes {
     for (int64_t row = begin; row < end; ++row) {
       for (int64_t i = 0; i < indices_; ++i) {
         if (cpu::code_to_index(component(codes, row, i * bits_), bits_, layout_.step(),
-                               indices++) >= 0) {
+                               options_.least_first, indices++) >= 0) {
           return row;
         }
       }
@@ -131,7 +120,7 @@ class RowCodes {
     for (int64_t i = 0; i < length_; i += bits_) {
       int64_t unused = 0;
       const int64_t bit =
-          cpu::code_to_index(component(codes, row, i), bits_, layout_.step(), &unused);
+          cpu::code_to_index(component(codes, row, i), bits_, layout_.step(), false, &unused);
       if (bit >= 0) {
         refuse_code(row, i + bit, *component(codes, row, i + bit));
       }
@@ -238,8 +227,9 @@ void decode(const Options& options, const RowShape& shape, const int64_t* indice
 }
 
 template <class T>
-bool quantize(const Options& options, const RowShape& shape, const T* x, T* quantized,
+bool quantize(const Options& given, const RowShape& shape, const T* x, T* quantized,
               int64_t* indices) {
+  const Options options = given.with_indices();
   const RowCodes<T> codes(options, shape);
   const int64_t count = options.row_indices();
   // By parts whose indices are still in the nearest cache when they are decoded.
@@ -290,6 +280,11 @@ bool check_rows(const Options& options, const RowShape& shape, const T* x) {
 }
 
 template <class T>
+void refuse_non_finite_row(const Options& options, const RowShape& shape, const T* x, int64_t row) {
+  RowCodes<T>(options, shape).refuse_non_finite_row(x, row);
+}
+
+template <class T>
 void bits_to_codes(const T* bits, int64_t count, T* codes) {
   parallel_for(count, kCopyGrain, [&](int64_t begin, int64_t end) {
     std::transform(bits + begin, bits + end, codes + begin, [](T bit) { return bit * 2 - 1; });
@@ -314,12 +309,13 @@ void codes_to_indices(const Options& options, const RowShape& shape, const T* co
 }
 
 // NOLINTBEGIN(bugprone-macro-parentheses): T is a type
-#define BSQ_INSTANTIATE(T)                                                         \
-  template void encode(const Options&, const RowShape&, const T*, int64_t*);       \
-  template void decode(const Options&, const RowShape&, const int64_t*, T*);       \
-  template bool quantize(const Options&, const RowShape&, const T*, T*, int64_t*); \
-  template bool check_rows(const Options&, const RowShape&, const T*);             \
-  template void bits_to_codes(const T*, int64_t, T*);                              \
+#define BSQ_INSTANTIATE(T)                                                                 \
+  template void encode(const Options&, const RowShape&, const T*, int64_t*);               \
+  template void decode(const Options&, const RowShape&, const int64_t*, T*);               \
+  template bool quantize(const Options&, const RowShape&, const T*, T*, int64_t*);         \
+  template bool check_rows(const Options&, const RowShape&, const T*);                     \
+  template void refuse_non_finite_row(const Options&, const RowShape&, const T*, int64_t); \
+  template void bits_to_codes(const T*, int64_t, T*);                                      \
   template void codes_to_indices(const Options&, const RowShape&, const T*, int64_t*);
 // NOLINTEND(bugprone-macro-parentheses)
 BSQ_INSTANTIATE(float)

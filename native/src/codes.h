@@ -25,6 +25,11 @@ bool quantize(const Options& options, const RowShape& shape, const T* x, T* quan
 template <class T>
 bool check_rows(const Options& options, const RowShape& shape, const T* x);
 
+// Refuses the first value of the row that is not finite.
+template <class T>
+[[noreturn]] void refuse_non_finite_row(const Options& options, const RowShape& shape, const T* x,
+                                        int64_t row);
+
 template <class T>
 void bits_to_codes(const T* bits, int64_t count, T* codes);
 

@@ -38,13 +38,10 @@ constexpr int64_t kOuterCodes = 256;
 constexpr int64_t kSmallWorkspace = int64_t{16} * 1024;
 
 LossFormula loss_formula(const Options& options) {
-  return {options.codebooks,
-          options.code_dim,
-          options.entropy_bits(),
-          options.logit_scale(),
-          options.code_scale(),
-          options.entropy_floor.adds,
-          options.entropy_floor.epsilon};
+  return {options.codebooks,          options.code_dim,
+          options.entropy_bits(),     options.logit_scale(),
+          options.code_scale(),       options.zero_is_one,
+          options.entropy_floor.adds, options.entropy_floor.epsilon};
 }
 
 int64_t block_count(int64_t rows) { return (rows + kBlockRows - 1) / kBlockRows; }

@@ -36,10 +36,6 @@ bool checked_choice(int32_t value, const char* name, const char* zero, const cha
 int64_t checked_group_size(const bsq_options& options) {
   const int64_t dim = options.code_dim;
   if (options.group_size == 0) {
-    if (dim > kMaxGroupSize) {
-      fail(Code::kInvalidArgument, "code_dim is ", dim, ", but an index has at most ",
-           kMaxGroupSize, " bits: set group_size, for an index of each group");
-    }
     return dim;
   }
   check_range(options.group_size, "group_size", 1, kMaxGroupSize);
@@ -86,6 +82,30 @@ void init_options(bsq_options* options, uint64_t struct_size, int64_t code_dim) 
   options->straight_through_scale = 1;
   options->entropy_fraction = 1;
   // All else is 0: that is the default of each.
+}
+
+cpu::CodeLayout checked_layout(int32_t layout, const char* name) {
+  if (layout < BSQ_CODES_INDICES || layout > BSQ_CODES_BITS) {
+    fail(Code::kInvalidArgument, name, " is ", layout, ", expected BSQ_CODES_INDICES (",
+         BSQ_CODES_INDICES, ") to BSQ_CODES_BITS (", BSQ_CODES_BITS, ")");
+  }
+  return static_cast<cpu::CodeLayout>(layout);
+}
+
+cpu::CodeLayout checked_packed(int32_t layout) {
+  if (layout != BSQ_CODES_BYTES && layout != BSQ_CODES_WORDS) {
+    fail(Code::kInvalidArgument, "layout is ", layout, ", expected BSQ_CODES_BYTES (",
+         BSQ_CODES_BYTES, ") or BSQ_CODES_WORDS (", BSQ_CODES_WORDS, ")");
+  }
+  return static_cast<cpu::CodeLayout>(layout);
+}
+
+void check_same_codes(const Options& from, const Options& to) {
+  if (from.code_dim != to.code_dim || from.codebooks != to.codebooks) {
+    fail(Code::kInvalidArgument, "to_options has code_dim ", to.code_dim, " and codebooks ",
+         to.codebooks, ", expected ", from.code_dim, " and ", from.codebooks,
+         " as from_options has");
+  }
 }
 
 uint64_t checked_struct_size(const void* pointer, const char* name, uint64_t known_size) {
@@ -171,6 +191,15 @@ Options Options::from(const bsq_options* options) {
       .commitment_weight = options->commitment_weight,
       .straight_through_scale = options->straight_through_scale,
       .channel_first = checked_choice(options->channel_first, "channel_first", "no", "yes"),
+      .least_first = checked_choice(options->bit_order, "bit_order", "BSQ_ORDER_MOST_FIRST",
+                                    "BSQ_ORDER_LEAST_FIRST"),
+      .zero_is_one = checked_choice(options->tie, "tie", "BSQ_TIE_ZERO", "BSQ_TIE_ONE"),
+      .scaled_to_one =
+          checked_choice(options->code_scale, "code_scale", "BSQ_SCALE_UNIT", "BSQ_SCALE_ONE"),
+      .byte_offset =
+          checked_choice(options->byte_form, "byte_form", "BSQ_BYTES_PLAIN", "BSQ_BYTES_OFFSET")
+              ? 0x8080808080808080U
+              : 0,
       .propagate_non_finite = checked_choice(options->non_finite, "non_finite",
                                              "BSQ_NON_FINITE_REFUSE", "BSQ_NON_FINITE_PROPAGATE"),
       .implementation = static_cast<Implementation>(options->implementation)};
@@ -178,6 +207,25 @@ Options Options::from(const bsq_options* options) {
     fail(Code::kInvalidArgument, "entropy_loss_weight is ", options->entropy_loss_weight,
          " and divided by inverse_temperature, which is ", options->inverse_temperature,
          " (BSQ_ENTROPY_SCALE_TEMPERATURE), expected a finite quotient");
+  }
+  return result;
+}
+
+void Options::require_indices() const {
+  if (!has_indices()) {
+    fail(Code::kInvalidArgument, "code_dim is ", code_dim, ", but an index has at most ",
+         kMaxGroupSize, " bits: set group_size, for an index of each group, or pack the bits");
+  }
+}
+
+Options Options::with_indices() const {
+  Options result = *this;
+  if (!has_indices()) {
+    result.group_size = kMaxGroupSize;
+    while (code_dim % result.group_size != 0) {
+      --result.group_size;
+    }
+    result.group_count = code_dim / result.group_size;
   }
   return result;
 }

@@ -5,10 +5,11 @@
 
 #include "bsq/bsq.h"
 #include "buffers.h"
+#include "cpu/packed_codes.h"
 
 namespace bsq {
 
-inline constexpr int64_t kMaxCodeDim = 1024;
+inline constexpr int64_t kMaxCodeDim = 4096;
 inline constexpr int64_t kMaxCodebooks = 1024;
 // The bits of an index that is not negative.
 inline constexpr int64_t kMaxGroupSize = 63;
@@ -34,6 +35,15 @@ struct Options {
   // Reads and validates; throws Error.
   static Options from(const bsq_options* options);
 
+  [[nodiscard]] bool has_indices() const { return group_size <= kMaxGroupSize; }
+
+  // Throws Error where a code has too many bits for an index.
+  void require_indices() const;
+
+  // The same with groups of bits whose indices exist, for what is computed by indices that nobody
+  // sees. Not for losses.
+  [[nodiscard]] Options with_indices() const;
+
   // Throws Error where the losses need too much memory.
   void require_losses() const;
 
@@ -56,8 +66,15 @@ struct Options {
 
   // t_d = logit_scale() * u_d is the logit of bit d.
   [[nodiscard]] double logit_scale() const;
-  // +-1/sqrt(code_dim): the components of quantized.
+  // +-1/sqrt(code_dim): the components of the corners on the unit sphere.
   [[nodiscard]] double code_scale() const;
+  // The same of quantized, which need not be on it.
+  [[nodiscard]] double quantized_scale() const { return scaled_to_one ? 1 : code_scale(); }
+  [[nodiscard]] cpu::BitRules bit_rules() const { return {least_first, zero_is_one}; }
+  // Of the codes of a row.
+  [[nodiscard]] cpu::CodeFormat code_format(cpu::CodeLayout layout) const {
+    return {layout, code_dim, group_size, least_first, byte_offset};
+  }
   // The weight of the entropy loss within the aux loss.
   [[nodiscard]] double entropy_weight() const;
   // The factor of the mean of |u - q|^2 that makes it the commitment.
@@ -66,7 +83,7 @@ struct Options {
 
   int64_t code_dim;
   int64_t codebooks;
-  int64_t group_size;   // never 0
+  int64_t group_size;   // never 0; above kMaxGroupSize there are no indices
   int64_t group_count;  // groups of a code
   double inverse_temperature;
   bool analytical;
@@ -83,6 +100,10 @@ struct Options {
   double commitment_weight;
   double straight_through_scale;
   bool channel_first;
+  bool least_first;      // the first bit is the least significant
+  bool zero_is_one;      // components of 0 give a 1
+  bool scaled_to_one;    // quantized is +-1
+  uint64_t byte_offset;  // see cpu::CodeFormat
   bool propagate_non_finite;
   Implementation implementation;
 };
@@ -108,6 +129,13 @@ struct Losses {
 // d(entropy loss)/d(sample_entropy_weight * per_sample_entropy - diversity_gamma *
 // codebook_entropy): 1 unless it is made positive.
 [[nodiscard]] double entropy_loss_slope(const Options& options, const LossTerms& terms);
+
+// The layout, or that of packed codes alone. Throw Error.
+[[nodiscard]] cpu::CodeLayout checked_layout(int32_t layout, const char* name);
+[[nodiscard]] cpu::CodeLayout checked_packed(int32_t layout);
+
+// Throws Error where rows of the one do not have as many codes, of as many bits, as of the other.
+void check_same_codes(const Options& from, const Options& to);
 
 // Sets a struct of struct_size bytes to the defaults. Throws Error.
 void init_options(bsq_options* options, uint64_t struct_size, int64_t code_dim);

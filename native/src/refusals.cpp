@@ -1,5 +1,6 @@
 #include "refusals.h"
 
+#include <sstream>
 #include <string>
 
 #include "error.h"
@@ -18,6 +19,21 @@ void refuse_index(const Options& options, int64_t row, int64_t column, int64_t i
   fail(Code::kInvalidArgument, "indices[", position, "] is ", index, ", expected 0 to ",
        (uint64_t{1} << options.group_size) - 1, " for ",
        options.groups() == 1 ? "code_dim " : "group_size ", options.group_size);
+}
+
+void refuse_packed(const Options& options, const cpu::CodeFormat& format, int64_t row,
+                   int64_t column, uint64_t value) {
+  if (format.layout == cpu::CodeLayout::kBits) {
+    fail(Code::kInvalidArgument, "bits[", row, ", ", column, "] is ", value, ", expected 0 or 1");
+  }
+  std::ostringstream hex;
+  hex << "0x" << std::hex << value;
+  fail(Code::kInvalidArgument, "packed[", row, ", ", column, "] is ", hex.str(),
+       ", whose padding is not 0: codes of code_dim ", options.code_dim, " fill ",
+       (options.code_dim - 1) % (8 * format.element_size()) + 1, " bits of their last ",
+       format.layout == cpu::CodeLayout::kBytes ? "byte" : "word", ", the ",
+       format.least_first ? "least" : "most", " significant ones",
+       format.byte_offset != 0 ? ", after adding 128" : "");
 }
 
 void refuse_code(int64_t row, int64_t column, double value) {

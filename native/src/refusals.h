@@ -13,6 +13,10 @@ namespace bsq {
 // The column is that in the indices of a row.
 [[noreturn]] void refuse_index(const Options& options, int64_t row, int64_t column, int64_t index);
 
+// An element of packed codes, or of bits.
+[[noreturn]] void refuse_packed(const Options& options, const cpu::CodeFormat& format, int64_t row,
+                                int64_t column, uint64_t value);
+
 [[noreturn]] void refuse_code(int64_t row, int64_t column, double value);
 
 }  // namespace bsq

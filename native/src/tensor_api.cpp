@@ -168,6 +168,37 @@ bsq_status* bsq_tensor_codes_to_indices(const bsq_options* options, const bsq_te
   });
 }
 
+bsq_status* bsq_tensor_pack(const bsq_options* options, const bsq_tensor* x, int32_t layout,
+                            bsq_tensor** packed) {
+  return make(packed, "packed", [&] {
+    return bsq::pack(Options::from(options), value_of(x, "x"), bsq::checked_packed(layout));
+  });
+}
+
+bsq_status* bsq_tensor_unpack(const bsq_options* options, const bsq_tensor* packed, int32_t layout,
+                              int32_t dtype, bsq_tensor** quantized) {
+  return make(quantized, "quantized", [&] {
+    return bsq::unpack(Options::from(options), value_of(packed, "packed"),
+                       bsq::checked_layout(layout, "layout"), bsq::checked_dtype(dtype));
+  });
+}
+
+bsq_status* bsq_tensor_convert(const bsq_options* from_options, int32_t from_layout,
+                               const bsq_options* to_options, int32_t to_layout,
+                               const bsq_tensor* from, bsq_tensor** to) {
+  return make(to, "to", [&] {
+    return bsq::convert(Options::from(from_options),
+                        bsq::checked_layout(from_layout, "from_layout"), value_of(from, "from"),
+                        Options::from(to_options), bsq::checked_layout(to_layout, "to_layout"));
+  });
+}
+
+bsq_status* bsq_tensor_sign_margins(const bsq_options* options, const bsq_tensor* x,
+                                    bsq_tensor** margins) {
+  return make(margins, "margins",
+              [&] { return bsq::sign_margins(Options::from(options), value_of(x, "x")); });
+}
+
 bsq_status* bsq_tensor_forward(const bsq_options* options, const bsq_tensor* x,
                                const bsq_tensor* mask, bsq_quantization** out) {
   return make(out, "out", [&] {
@@ -182,7 +213,11 @@ bsq_status* bsq_quantization_quantized(const bsq_quantization* quantization, bsq
 }
 
 bsq_status* bsq_quantization_indices(const bsq_quantization* quantization, bsq_tensor** out) {
-  return make(out, "out", [&] { return value_of(quantization, "quantization").indices; });
+  return make(out, "out", [&] {
+    const bsq::Quantization& value = value_of(quantization, "quantization");
+    value.options.require_indices();
+    return value.indices;
+  });
 }
 
 bsq_status* bsq_quantization_losses(const bsq_quantization* quantization, bsq_losses* losses) {

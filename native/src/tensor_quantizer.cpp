@@ -9,11 +9,14 @@
 #include "error.h"
 #include "operators/codes.h"
 #include "operators/losses.h"
+#include "packing.h"
 #include "quantizer.h"
 #include "tensor_shapes.h"
 
 namespace bsq {
 namespace {
+
+using cpu::CodeLayout;
 
 // Whether LibTorch's operators compute, rather than kernels of this library.
 bool uses_operators(const Options& options, const Device& device) {
@@ -150,16 +153,22 @@ T* mutable_data(const Tensor& tensor) {
   return static_cast<T*>(tensor.mutable_data_ptr());
 }
 
+// Where there are no indices, of none.
+Shape forward_indices_shape(const Options& options, const Shape& rows) {
+  return options.has_indices() ? codes_shape(options, CodeLayout::kIndices, rows, "x") : Shape{0};
+}
+
 template <class T>
 Quantization kernel_forward(const Options& options, const TensorValue& x,
                             const std::optional<Tensor>& mask) {
   const KernelInput<T> in(&x);
   const Shape rows = shape(x.tensor);
   const Tensor quantized = empty(rows, dtype_of<T>(), kCpu);
-  const Tensor indices = empty(indices_shape(options, rows, "x"), DType::kInt64, kCpu);
+  const Tensor indices = empty(forward_indices_shape(options, rows), DType::kInt64, kCpu);
   Losses losses;
   forward(options, row_shape(options, rows), in.data(), KernelInput<uint8_t>(mask).data(),
-          mutable_data<T>(quantized), mutable_data<int64_t>(indices), &losses);
+          mutable_data<T>(quantized),
+          options.has_indices() ? mutable_data<int64_t>(indices) : nullptr, &losses);
   return {options, x, mask, {to(quantized, dtype(x.tensor)), {}}, {indices, {}}, losses};
 }
 
@@ -189,7 +198,18 @@ Tensor kernel_backward(const Quantization& quantization, const TensorValue* sums
   return to(grad_x, dtype(x));
 }
 
+DType codes_dtype(CodeLayout layout) {
+  return layout == CodeLayout::kIndices || layout == CodeLayout::kWords ? DType::kInt64
+                                                                        : DType::kUInt8;
+}
+
 // Operators: on rows of any layout.
+
+// Codes as operators take them: int64 [rows, codebooks * elements].
+Tensor as_stored(const Options& options, CodeLayout layout, int64_t rows, const Tensor& codes) {
+  return to(reshape(codes, {rows, options.codebooks * options.code_format(layout).elements()}),
+            DType::kInt64);
+}
 
 operators::Rows as_rows(const Options& options, const Tensor& tensor) {
   const auto [items, positions] = row_shape(options, shape(tensor));
@@ -211,14 +231,16 @@ std::optional<Tensor> flat(const std::optional<Tensor>& mask) {
 Quantization operator_forward(const Options& options, const TensorValue& x,
                               const std::optional<Tensor>& mask) {
   const Shape rows = shape(x.tensor);
-  const Shape indices = indices_shape(options, rows, "x");
+  const Shape indices = forward_indices_shape(options, rows);
   operators::Forward result = operators::forward(options, as_rows(options, x.tensor), flat(mask));
   const Findings findings = with(x.findings, std::move(result.finding));
   return {options,
           {x.tensor, findings},
           mask,
           {as_tensor(options, result.quantized, rows), findings},
-          {reshape(result.indices, indices), findings},
+          {options.has_indices() ? reshape(result.indices, indices)
+                                 : empty(indices, DType::kInt64, device(x.tensor)),
+           findings},
           std::move(result.losses)};
 }
 
@@ -244,10 +266,11 @@ const char* implementation(DeviceType type) {
 }
 
 TensorValue encode(const Options& options, const TensorValue& x) {
+  options.require_indices();
   check_floating_point(x, "x");
   const Shape rows = shape(x.tensor);
   check_rows_shape(options, rows, "x");
-  const Shape shape = indices_shape(options, rows, "x");
+  const Shape shape = codes_shape(options, CodeLayout::kIndices, rows, "x");
   if (uses_operators(options, device(x.tensor))) {
     operators::Result result = operators::encode(options, as_rows(options, x.tensor));
     return {reshape(result.tensor, shape), with(x.findings, std::move(result.finding))};
@@ -261,6 +284,7 @@ TensorValue encode(const Options& options, const TensorValue& x) {
 }
 
 TensorValue decode(const Options& options, const TensorValue& indices, DType dtype) {
+  options.require_indices();
   if (is_floating_point(bsq::dtype(indices.tensor))) {
     fail(Code::kInvalidArgument, "indices is ", name(bsq::dtype(indices.tensor)),
          ", expected int64, int32 or uint8");
@@ -269,7 +293,8 @@ TensorValue decode(const Options& options, const TensorValue& indices, DType dty
     fail(Code::kInvalidArgument, "dtype is ", name(dtype),
          ", expected float32, float64, float16 or bfloat16");
   }
-  const Shape shape = rows_shape(options, bsq::shape(indices.tensor));
+  const Shape shape =
+      rows_shape(options, CodeLayout::kIndices, bsq::shape(indices.tensor), "indices");
   const RowShape rows = row_shape(options, shape);
   const TensorValue wide{to(indices.tensor, DType::kInt64), indices.findings};
   if (uses_operators(options, device(wide.tensor))) {
@@ -295,10 +320,11 @@ TensorValue bits_to_codes(const TensorValue& bits) {
 }
 
 TensorValue codes_to_indices(const Options& options, const TensorValue& codes) {
+  options.require_indices();
   check_signed(codes, "codes");
   const Shape rows = shape(codes.tensor);
   check_rows_shape(options, rows, "codes");
-  const Shape shape = indices_shape(options, rows, "codes");
+  const Shape shape = codes_shape(options, CodeLayout::kIndices, rows, "codes");
   // float64 has every int32, and the sign of every int64.
   const TensorValue numbers{
       is_floating_point(dtype(codes.tensor)) ? codes.tensor : to(codes.tensor, DType::kFloat64),
@@ -313,6 +339,101 @@ TensorValue codes_to_indices(const Options& options, const TensorValue& codes) {
     const Tensor indices = empty(shape, DType::kInt64, kCpu);
     codes_to_indices(options, row_shape(options, rows), in.data(), mutable_data<int64_t>(indices));
     return {indices, {}};
+  });
+}
+
+TensorValue pack(const Options& options, const TensorValue& x, CodeLayout layout) {
+  check_floating_point(x, "x");
+  const Shape rows = shape(x.tensor);
+  check_rows_shape(options, rows, "x");
+  const Shape shape = codes_shape(options, layout, rows, "x");
+  if (uses_operators(options, device(x.tensor))) {
+    operators::Result result = operators::pack(options, as_rows(options, x.tensor), layout);
+    return {reshape(to(result.tensor, codes_dtype(layout)), shape),
+            with(x.findings, std::move(result.finding))};
+  }
+  return with_compute_type(dtype(x.tensor), [&](auto type) -> TensorValue {
+    const KernelInput<decltype(type)> in(&x);
+    const Tensor packed = empty(shape, codes_dtype(layout), kCpu);
+    pack(options, row_shape(options, rows), in.data(), layout, packed.mutable_data_ptr());
+    return {packed, {}};
+  });
+}
+
+TensorValue unpack(const Options& options, const TensorValue& packed, CodeLayout layout,
+                   DType dtype) {
+  if (layout == CodeLayout::kIndices) {
+    return decode(options, packed, dtype);
+  }
+  check_dtype(packed, "packed", codes_dtype(layout));
+  if (!is_floating_point(dtype)) {
+    fail(Code::kInvalidArgument, "dtype is ", name(dtype),
+         ", expected float32, float64, float16 or bfloat16");
+  }
+  const Shape shape = rows_shape(options, layout, bsq::shape(packed.tensor), "packed");
+  const RowShape rows = row_shape(options, shape);
+  if (uses_operators(options, device(packed.tensor))) {
+    operators::Result result =
+        operators::unpack(options, as_stored(options, layout, rows.rows(), packed.tensor), layout,
+                          rows.items, rows.positions, dtype);
+    return {as_tensor(options, operators::Rows(result.tensor), shape),
+            with(packed.findings, std::move(result.finding))};
+  }
+  check(packed.findings);
+  return with_compute_type(dtype, [&](auto type) -> TensorValue {
+    using T = decltype(type);
+    const Tensor in = contiguous(packed.tensor);
+    const Tensor quantized = empty(shape, dtype_of<T>(), kCpu);
+    unpack(options, rows, layout, in.const_data_ptr(), mutable_data<T>(quantized));
+    return {to(quantized, dtype), {}};
+  });
+}
+
+TensorValue convert(const Options& from_options, CodeLayout from_layout, const TensorValue& from,
+                    const Options& to_options, CodeLayout to_layout) {
+  check_same_codes(from_options, to_options);
+  for (const auto& [options, layout] :
+       {std::pair{&from_options, from_layout}, {&to_options, to_layout}}) {
+    if (layout == CodeLayout::kIndices) {
+      options->require_indices();
+    }
+  }
+  check_dtype(from, "from", codes_dtype(from_layout));
+  const Shape shape = converted_shape(from_options, from_layout, to_options, to_layout,
+                                      bsq::shape(from.tensor), "from");
+  const int64_t elements = to_options.codebooks * to_options.code_format(to_layout).elements();
+  const int64_t rows = count(shape) / elements;
+  if (uses_operators(to_options, device(from.tensor))) {
+    operators::Result result =
+        operators::convert(from_options, as_stored(from_options, from_layout, rows, from.tensor),
+                           from_layout, to_options, to_layout);
+    return {reshape(to(result.tensor, codes_dtype(to_layout)), shape),
+            with(from.findings, std::move(result.finding))};
+  }
+  check(from.findings);
+  const Tensor in = contiguous(from.tensor);
+  const Tensor result = empty(shape, codes_dtype(to_layout), kCpu);
+  convert(from_options, from_layout, to_options, to_layout, rows, in.const_data_ptr(),
+          result.mutable_data_ptr());
+  return {result, {}};
+}
+
+TensorValue sign_margins(const Options& options, const TensorValue& x) {
+  check_floating_point(x, "x");
+  const Shape rows = shape(x.tensor);
+  check_rows_shape(options, rows, "x");
+  const Shape shape = margins_shape(options, rows);
+  const DType type = dtype(x.tensor);
+  if (uses_operators(options, device(x.tensor))) {
+    operators::Result result = operators::sign_margins(options, as_rows(options, x.tensor));
+    return {reshape(to(result.tensor, type), shape), with(x.findings, std::move(result.finding))};
+  }
+  return with_compute_type(type, [&](auto number) -> TensorValue {
+    using T = decltype(number);
+    const KernelInput<T> in(&x);
+    const Tensor margins = empty(shape, dtype_of<T>(), kCpu);
+    sign_margins(options, row_shape(options, rows), in.data(), mutable_data<T>(margins));
+    return {to(margins, type), {}};
   });
 }
 

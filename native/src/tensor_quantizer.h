@@ -39,6 +39,18 @@ struct Quantization {
 
 [[nodiscard]] TensorValue codes_to_indices(const Options& options, const TensorValue& codes);
 
+[[nodiscard]] TensorValue pack(const Options& options, const TensorValue& x,
+                               cpu::CodeLayout layout);
+
+[[nodiscard]] TensorValue unpack(const Options& options, const TensorValue& packed,
+                                 cpu::CodeLayout layout, DType dtype);
+
+[[nodiscard]] TensorValue convert(const Options& from_options, cpu::CodeLayout from_layout,
+                                  const TensorValue& from, const Options& to_options,
+                                  cpu::CodeLayout to_layout);
+
+[[nodiscard]] TensorValue sign_margins(const Options& options, const TensorValue& x);
+
 // mask may be NULL.
 [[nodiscard]] Quantization forward(const Options& options, const TensorValue& x,
                                    const TensorValue* mask);

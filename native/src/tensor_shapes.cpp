@@ -11,6 +11,8 @@
 namespace bsq {
 namespace {
 
+using cpu::CodeLayout;
+
 // The dimension of the components.
 size_t row_dimension(const Options& options, const Shape& rows) {
   return options.channel_first ? 1 : rows.size() - 1;
@@ -22,10 +24,11 @@ std::string row_length_text(const Options& options) {
          std::to_string(options.row_length());
 }
 
-// What the shape of indices depends on.
-std::string indices_text(const Options& options) {
-  return "codebooks " + std::to_string(options.codebooks) + " and group_size " +
-         std::to_string(options.group_size);
+// What the shape of codes of a layout depends on.
+std::string codes_text(const Options& options, CodeLayout layout) {
+  return "codebooks " + std::to_string(options.codebooks) +
+         (layout == CodeLayout::kIndices ? " and group_size " + std::to_string(options.group_size)
+                                         : " and code_dim " + std::to_string(options.code_dim));
 }
 
 Shape without_components(const Options& options, Shape rows) {
@@ -33,36 +36,44 @@ Shape without_components(const Options& options, Shape rows) {
   return rows;
 }
 
-// What the shape of indices ends with.
-Shape row_indices_shape(const Options& options) {
+// What the shape of codes of a layout ends with.
+Shape row_codes_shape(const Options& options, CodeLayout layout) {
   Shape shape;
-  for (const int64_t size : {options.codebooks, options.groups()}) {
-    if (size > 1) {
-      shape.push_back(size);
-    }
+  if (options.codebooks > 1) {
+    shape.push_back(options.codebooks);
+  }
+  const int64_t elements = options.code_format(layout).elements();
+  if (layout != CodeLayout::kIndices || elements > 1) {
+    shape.push_back(elements);
   }
   return shape;
 }
 
 Shape one_at_least(const Shape& shape) { return shape.empty() ? Shape{1} : shape; }
 
-// The leading dimensions of indices; may be none.
-Shape checked_leading(const Options& options, const Shape& indices) {
-  const Shape last = row_indices_shape(options);
-  if (indices.size() < last.size() || !std::equal(last.rbegin(), last.rend(), indices.rbegin())) {
-    fail(Code::kInvalidArgument, "indices has shape ", to_string(indices),
-         ", expected to end with ", to_string(last), ", for ", indices_text(options));
+// The leading dimensions of codes; may be none.
+Shape checked_leading(const Options& options, CodeLayout layout, const Shape& codes,
+                      const char* what) {
+  const Shape last = row_codes_shape(options, layout);
+  if (codes.size() < last.size() || !std::equal(last.rbegin(), last.rend(), codes.rbegin())) {
+    fail(Code::kInvalidArgument, what, " has shape ", to_string(codes), ", expected to end with ",
+         to_string(last), ", for ", codes_text(options, layout));
   }
-  Shape leading(indices.begin(), indices.end() - static_cast<int64_t>(last.size()));
-  if (options.channel_first && leading.empty()) {
-    fail(Code::kInvalidArgument, "indices has shape ", to_string(indices),
-         ", expected a dimension of items before ", to_string(last), ", for channel_first");
+  return {codes.begin(), codes.end() - static_cast<int64_t>(last.size())};
+}
+
+// The shape of codes with these leading dimensions. `rank` is that of `what` they are made of.
+Shape with_codes(const Options& options, CodeLayout layout, Shape leading, size_t rank,
+                 const char* what) {
+  for (const int64_t size : row_codes_shape(options, layout)) {
+    leading.push_back(size);
   }
-  if (leading.size() == BSQ_MAX_RANK) {
-    fail(Code::kInvalidArgument, "indices has rank ", indices.size(), ", expected at most ",
-         BSQ_MAX_RANK - 1);
+  if (leading.size() > BSQ_MAX_RANK) {
+    fail(Code::kInvalidArgument, what, " has rank ", rank, ", expected at most ", BSQ_MAX_RANK - 1,
+         ", since ", layout == CodeLayout::kIndices ? "its indices have" : "packed codes have",
+         " one dimension more, for ", codes_text(options, layout));
   }
-  return leading;
+  return one_at_least(leading);
 }
 
 }  // namespace
@@ -87,23 +98,38 @@ Shape leading_shape(const Options& options, const Shape& rows) {
   return one_at_least(without_components(options, rows));
 }
 
-Shape indices_shape(const Options& options, const Shape& rows, const char* what) {
-  Shape shape = without_components(options, rows);
-  for (const int64_t size : row_indices_shape(options)) {
-    shape.push_back(size);
-  }
-  if (shape.size() > BSQ_MAX_RANK) {
-    fail(Code::kInvalidArgument, what, " has rank ", rows.size(), ", expected at most ",
-         BSQ_MAX_RANK - 1, ", since its indices have one dimension more, for ",
-         indices_text(options));
-  }
-  return one_at_least(shape);
+Shape codes_shape(const Options& options, CodeLayout layout, const Shape& rows, const char* what) {
+  return with_codes(options, layout, without_components(options, rows), rows.size(), what);
 }
 
-Shape rows_shape(const Options& options, const Shape& indices) {
-  Shape shape = checked_leading(options, indices);
+Shape rows_shape(const Options& options, CodeLayout layout, const Shape& codes, const char* what) {
+  Shape shape = checked_leading(options, layout, codes, what);
+  if (options.channel_first && shape.empty()) {
+    fail(Code::kInvalidArgument, what, " has shape ", to_string(codes),
+         ", expected a dimension of items before ", to_string(row_codes_shape(options, layout)),
+         ", for channel_first");
+  }
+  if (shape.size() == BSQ_MAX_RANK) {
+    fail(Code::kInvalidArgument, what, " has rank ", codes.size(), ", expected at most ",
+         BSQ_MAX_RANK - 1);
+  }
   shape.insert(options.channel_first ? shape.begin() + 1 : shape.end(), options.row_length());
   return shape;
+}
+
+Shape converted_shape(const Options& from_options, CodeLayout from_layout,
+                      const Options& to_options, CodeLayout to_layout, const Shape& codes,
+                      const char* what) {
+  return with_codes(to_options, to_layout, checked_leading(from_options, from_layout, codes, what),
+                    codes.size(), what);
+}
+
+Shape margins_shape(const Options& options, const Shape& rows) {
+  Shape shape = without_components(options, rows);
+  if (options.codebooks > 1) {
+    shape.push_back(options.codebooks);
+  }
+  return one_at_least(shape);
 }
 
 RowShape row_shape(const Options& options, const Shape& rows) {

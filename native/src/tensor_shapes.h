@@ -19,11 +19,22 @@ void check_rows_shape(const Options& options, const Shape& shape, const char* wh
 // Of a tensor of rows, all dimensions but that of the components; [1] where that leaves none.
 [[nodiscard]] Shape leading_shape(const Options& options, const Shape& rows);
 
-// The shape of the indices of a tensor of rows. `what` names that.
-[[nodiscard]] Shape indices_shape(const Options& options, const Shape& rows, const char* what);
+// The shape of the codes of a tensor of rows. `what` names that.
+[[nodiscard]] Shape codes_shape(const Options& options, cpu::CodeLayout layout, const Shape& rows,
+                                const char* what);
 
-// The shape of the rows that such indices decode to. Refuses what is no shape of indices.
-[[nodiscard]] Shape rows_shape(const Options& options, const Shape& indices);
+// The shape of the rows that such codes decode to. Refuses what is no shape of codes. `what` names
+// them.
+[[nodiscard]] Shape rows_shape(const Options& options, cpu::CodeLayout layout, const Shape& codes,
+                               const char* what);
+
+// The shape of codes in another layout.
+[[nodiscard]] Shape converted_shape(const Options& from_options, cpu::CodeLayout from_layout,
+                                    const Options& to_options, cpu::CodeLayout to_layout,
+                                    const Shape& codes, const char* what);
+
+// The shape of the sign margins of a tensor of rows.
+[[nodiscard]] Shape margins_shape(const Options& options, const Shape& rows);
 
 // Items and positions of a tensor of rows, whose layout is that of the host path.
 [[nodiscard]] RowShape row_shape(const Options& options, const Shape& rows);

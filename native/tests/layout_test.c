@@ -3,9 +3,9 @@
 
 #include "bsq/bsq.h"
 
-_Static_assert(BSQ_ABI_VERSION == 3, "a new version: adapt this file");
+_Static_assert(BSQ_ABI_VERSION == 4, "a new version: adapt this file");
 
-_Static_assert(sizeof(bsq_options) == 144, "size of bsq_options");
+_Static_assert(sizeof(bsq_options) == 160, "size of bsq_options");
 _Static_assert(offsetof(bsq_options, struct_size) == 0, "bsq_options.struct_size");
 _Static_assert(offsetof(bsq_options, code_dim) == 8, "bsq_options.code_dim");
 _Static_assert(offsetof(bsq_options, entropy_loss_weight) == 16, "entropy_loss_weight");
@@ -30,6 +30,10 @@ _Static_assert(offsetof(bsq_options, straight_through_scale) == 120,
                "bsq_options.straight_through_scale");
 _Static_assert(offsetof(bsq_options, entropy_fraction) == 128, "bsq_options.entropy_fraction");
 _Static_assert(offsetof(bsq_options, entropy_seed) == 136, "bsq_options.entropy_seed");
+_Static_assert(offsetof(bsq_options, bit_order) == 144, "bsq_options.bit_order");
+_Static_assert(offsetof(bsq_options, tie) == 148, "bsq_options.tie");
+_Static_assert(offsetof(bsq_options, code_scale) == 152, "bsq_options.code_scale");
+_Static_assert(offsetof(bsq_options, byte_form) == 156, "bsq_options.byte_form");
 
 _Static_assert(sizeof(bsq_losses) == 64, "size of bsq_losses");
 _Static_assert(offsetof(bsq_losses, struct_size) == 0, "bsq_losses.struct_size");

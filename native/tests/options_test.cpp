@@ -69,7 +69,7 @@ TEST(options_struct_size) {
     bsq_options options = options_for(3);
     options.struct_size = size;
     CHECK_REFUSED(use(options), BSQ_INVALID_ARGUMENT, "struct_size is " + std::to_string(size));
-    CHECK_REFUSED(use(options), BSQ_INVALID_ARGUMENT, "expected at least 144 ");
+    CHECK_REFUSED(use(options), BSQ_INVALID_ARGUMENT, "expected at least 160 ");
   }
 }
 
@@ -84,7 +84,7 @@ TEST(options_longer_than_known) {
     longer.tail.at(byte) = 1;
     longer.known.struct_size = sizeof(longer);
     CHECK_FAILS(use(&longer.known), BSQ_UNSUPPORTED,
-                "bsq_options has 208 bytes and sets an option beyond the first 144 bytes, which "
+                "bsq_options has 224 bytes and sets an option beyond the first 160 bytes, which "
                 "this version of libbsq does not know");
     longer.known.struct_size = sizeof(bsq_options) + byte;  // now it is not part of the struct
     CHECK_EQ(use(&longer.known).code, BSQ_OK);
@@ -104,17 +104,17 @@ TEST(options_code_dim) {
     CHECK_EQ(use(options_for(dim)).code, BSQ_OK);
   }
   for (const int64_t dim :
-       {int64_t{0}, int64_t{-1}, int64_t{1025}, int64_t{1} << 40U,
+       {int64_t{0}, int64_t{-1}, int64_t{4097}, int64_t{1} << 40U,
         std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::max()}) {
     CHECK_FAILS(use(options_for(dim)), BSQ_INVALID_ARGUMENT,
-                "code_dim is " + std::to_string(dim) + ", expected 1 to 1024");
+                "code_dim is " + std::to_string(dim) + ", expected 1 to 4096");
   }
-  for (const int64_t dim : {64, 100, 1024}) {  // no index has as many bits
+  for (const int64_t dim : {64, 100, 4096}) {  // no index has as many bits
     bsq_options options = options_for(dim);
     CHECK_FAILS(use(options), BSQ_INVALID_ARGUMENT,
                 "code_dim is " + std::to_string(dim) +
                     ", but an index has at most 63 bits: set group_size, for an index of each "
-                    "group");
+                    "group, or pack the bits");
     options.group_size = 4;
     CHECK_EQ(use(options).code, BSQ_OK);
   }
@@ -317,6 +317,10 @@ TEST(options_init) {
   CHECK_EQ(options.straight_through_scale, 1.0);
   CHECK_EQ(options.entropy_fraction, 1.0);
   CHECK_EQ(options.entropy_seed, 0);
+  CHECK_EQ(options.bit_order, BSQ_ORDER_MOST_FIRST);
+  CHECK_EQ(options.tie, BSQ_TIE_ZERO);
+  CHECK_EQ(options.code_scale, BSQ_SCALE_UNIT);
+  CHECK_EQ(options.byte_form, BSQ_BYTES_PLAIN);
 }
 
 TEST(options_init_refuses) {
@@ -326,11 +330,11 @@ TEST(options_init_refuses) {
   for (const uint64_t size : {uint64_t{0}, uint64_t{sizeof(options) - 1}, uint64_t{4097},
                               std::numeric_limits<uint64_t>::max()}) {
     CHECK_REFUSED(bsq_options_init(&options, size, 3), BSQ_INVALID_ARGUMENT,
-                  "struct_size is " + std::to_string(size) + ", expected at least 144 ");
+                  "struct_size is " + std::to_string(size) + ", expected at least 160 ");
   }
-  for (const int64_t dim : {int64_t{0}, int64_t{-5}, int64_t{1025}}) {
+  for (const int64_t dim : {int64_t{0}, int64_t{-5}, int64_t{4097}}) {
     CHECK_FAILS(bsq_options_init(&options, sizeof(options), dim), BSQ_INVALID_ARGUMENT,
-                "code_dim is " + std::to_string(dim) + ", expected 1 to 1024");
+                "code_dim is " + std::to_string(dim) + ", expected 1 to 4096");
   }
   CHECK_EQ(options.code_dim, 7);  // not touched
   alignas(8) std::array<unsigned char, sizeof(bsq_options) + 8> memory{};

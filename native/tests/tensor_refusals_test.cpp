@@ -395,7 +395,7 @@ TEST(arguments_of_the_quantizer) {
     refused(
         try_make(bsq_tensor_encode, &options, x.get()),
         "code_dim is 64, but an index has at most 63 bits: set group_size, for an index of each "
-        "group");
+        "group, or pack the bits");
   }
 }
 

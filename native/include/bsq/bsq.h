@@ -9,7 +9,8 @@
  *   {-1/sqrt(D), +1/sqrt(D)}^D that shares their signs. Component d gives the bit x_d > 0 (so 0,
  *   -0.0 give 0). Each group_size = g consecutive bits, the first as the most significant, make up
  *   an index, an int64 in [0, 2^g): there are K * G indices in a row, G = D / g. Where nothing else
- *   is asked for, K = 1 and g = D, and a row has one index.
+ *   is asked for, K = 1 and g = D, and a row has one index. Other conventions (the order of the
+ *   bits, the bit of 0, the values of quantized) are options; the losses are the same with all.
  *
  *   The losses compare each group's components u_g softly with all 2^g corners c of theirs,
  *   p(c|u) = softmax_c(2 * inverse_temperature * u_g.c). They are made of three terms; H is the
@@ -63,7 +64,7 @@ extern "C" {
  * BSQ_ABI_VERSION changes with every change of this header that a compiled caller could notice.
  * A caller must compare it with bsq_abi_version() before any other call.
  */
-#define BSQ_ABI_VERSION 3
+#define BSQ_ABI_VERSION 4
 
 BSQ_API int32_t bsq_abi_version(void);
 
@@ -164,6 +165,24 @@ BSQ_API const char* bsq_device_implementation(int32_t device_type);
 #define BSQ_COMMITMENT_SQUARED_NORM 0 /* |u - q|^2 of each code, as BSQ-ViT does */
 #define BSQ_COMMITMENT_SQUARE 1       /* (u_d - q_d)^2 of each component, as LFQ does */
 
+/* Which of a code's bits is the first, in its indices, packed bytes and words. */
+#define BSQ_ORDER_MOST_FIRST 0  /* component 0 is the most significant bit */
+#define BSQ_ORDER_LEAST_FIRST 1 /* component 0 is the least significant bit */
+
+/* The bit of a component that is 0 or -0.0. */
+#define BSQ_TIE_ZERO 0 /* 0: a bit is x > 0 */
+#define BSQ_TIE_ONE 1  /* 1: a bit is x >= 0 */
+
+/* The values of quantized. The losses, and the gradient straight through, are of the first. */
+#define BSQ_SCALE_UNIT 0 /* +-1/sqrt(code_dim) */
+#define BSQ_SCALE_ONE 1  /* +-1 */
+
+/* Packed bytes. */
+#define BSQ_BYTES_PLAIN 0 /* the bits, 0 to 255 */
+#define BSQ_BYTES_OFFSET                                                   \
+  1 /* that less 128, as signed bytes: each byte's highest bit is inverted \
+     */
+
 /*
  * Options. bsq_options_init sets all fields to the defaults. The struct grows only at its end: a
  * caller with a longer struct, of 4096 bytes at most, is accepted if all that this library does not
@@ -171,14 +190,15 @@ BSQ_API const char* bsq_device_implementation(int32_t device_type);
  */
 typedef struct bsq_options {
   uint64_t struct_size;
-  int64_t code_dim;              /* D: 1..1024 */
+  int64_t code_dim;              /* D: 1..4096 */
   double entropy_loss_weight;    /* finite; 0.1 */
   double diversity_gamma;        /* finite; 1 */
   double inverse_temperature;    /* 0..1e30; 100 */
   int32_t non_finite;            /* BSQ_NON_FINITE_*; REFUSE */
   int32_t implementation;        /* BSQ_IMPLEMENTATION_*; AUTOMATIC */
   int64_t codebooks;             /* K: 1..1024; 1 */
-  int64_t group_size;            /* g: 1..63, divides code_dim; 0 stands for code_dim; 0 */
+  int64_t group_size;            /* g: 1..63, divides code_dim; 0 stands for code_dim; 0. A code_dim
+                                    above 63 with 0 has no indices: calls for them are refused */
   int32_t entropy_form;          /* BSQ_ENTROPY_*; EXACT */
   int32_t entropy_floor;         /* BSQ_FLOOR_*; CLAMP */
   double entropy_epsilon;        /* e: 1e-30..0.1; 1e-5 */
@@ -193,6 +213,10 @@ typedef struct bsq_options {
   double entropy_fraction;       /* above 0, up to 1; 1: the share of the rows that count which the
                                     entropies are of, at least one; they are drawn at random */
   int64_t entropy_seed;          /* any; 0: the same seed draws the same rows */
+  int32_t bit_order;             /* BSQ_ORDER_*; MOST_FIRST */
+  int32_t tie;                   /* BSQ_TIE_*; ZERO */
+  int32_t code_scale;            /* BSQ_SCALE_*; UNIT */
+  int32_t byte_form;             /* BSQ_BYTES_*; PLAIN */
 } bsq_options;
 
 /* Sets all options to the defaults. struct_size is sizeof(bsq_options). */
@@ -220,10 +244,11 @@ typedef struct bsq_losses {
  *   [0] rows that count        [2] sum over rows and codebooks of the groups' entropies
  *   [1] rows of the entropies  [3] sum over rows and codebooks of |u - q|^2; 0 where
  *                                  commitment_weight is
- *   [4...] sums of p over the entropies' rows, [codebooks, groups, 2^group_size] in index order;
- *   with BSQ_ENTROPY_ANALYTICAL [codebooks, code_dim, 2].
- * Where they are taken, numbers of rows that are not whole or do not fit together, and negative
- * sums from [3] on, are refused. Sums that are not finite make losses and gradients NaN.
+ *   [4...] sums of p over the entropies' rows, [codebooks, groups, 2^group_size], in the order of
+ *   indices whose most significant bit is the first, whatever bit_order is; with
+ * BSQ_ENTROPY_ANALYTICAL [codebooks, code_dim, 2]. Where they are taken, numbers of rows that are
+ * not whole or do not fit together, and negative sums from [3] on, are refused. Sums that are not
+ * finite make losses and gradients NaN.
  */
 
 /* The number of doubles of loss sums. */
@@ -258,8 +283,8 @@ BSQ_API bsq_status* bsq_host_encode(const bsq_options* options, int32_t dtype, i
                                     int64_t* indices, int64_t indices_bytes);
 
 /*
- * quantized from indices: bit 1 gives +1/sqrt(D), bit 0 gives -1/sqrt(D). An index outside
- * [0, 2^group_size) is refused with its position.
+ * quantized from indices: bit 1 gives +1/sqrt(D), bit 0 gives -1/sqrt(D), or +1 and -1 with
+ * BSQ_SCALE_ONE. An index outside [0, 2^group_size) is refused with its position.
  */
 BSQ_API bsq_status* bsq_host_decode(const bsq_options* options, int32_t dtype, int64_t items,
                                     int64_t positions, const int64_t* indices,
@@ -318,6 +343,54 @@ BSQ_API bsq_status* bsq_host_codes_to_indices(const bsq_options* options, int32_
                                               int64_t items, int64_t positions, const void* codes,
                                               int64_t codes_bytes, int64_t* indices,
                                               int64_t indices_bytes);
+
+/*
+ * Codes, stored
+ *   How the codes of rows are stored, element type and shape after [items, positions]:
+ *     BSQ_CODES_INDICES  int64 [K, G]
+ *     BSQ_CODES_BYTES    uint8 [K, ceil(D / 8)]: component d is in byte d / 8, which begins with it
+ *                        at its most or least significant bit, by bit_order. Bits beyond the last
+ *                        component are 0 (before BSQ_BYTES_OFFSET).
+ *     BSQ_CODES_WORDS    64-bit words [K, ceil(D / 64)] in the machine's byte order, likewise
+ *     BSQ_CODES_BITS     uint8 [K, D]: each bit as 0 or 1, in the order of the components
+ *   All but indices are for any code_dim. An element that no code has (an index of 2^group_size or
+ *   more, padding that is not 0, a bit above 1) is refused with its position and value.
+ */
+#define BSQ_CODES_INDICES 0
+#define BSQ_CODES_BYTES 1
+#define BSQ_CODES_WORDS 2
+#define BSQ_CODES_BITS 3
+
+/* BYTES or WORDS from x, as bsq_host_encode: a code that is not finite, where that is let through,
+ * has bits 0. */
+BSQ_API bsq_status* bsq_host_pack(const bsq_options* options, int32_t dtype, int64_t items,
+                                  int64_t positions, const void* x, int64_t x_bytes, int32_t layout,
+                                  void* packed, int64_t packed_bytes);
+
+/* quantized from codes of any layout, as bsq_host_decode. */
+BSQ_API bsq_status* bsq_host_unpack(const bsq_options* options, int32_t dtype, int64_t items,
+                                    int64_t positions, int32_t layout, const void* packed,
+                                    int64_t packed_bytes, void* quantized, int64_t quantized_bytes);
+
+/*
+ * Codes of one layout and convention in another. Of the options, code_dim and codebooks must be the
+ * same; bit_order, byte_form and, of indices, group_size are those that the codes have, and shall
+ * have. (The tie rule is not among them: what a 0 became cannot be told from codes.)
+ */
+BSQ_API bsq_status* bsq_host_convert(const bsq_options* from_options, int32_t from_layout,
+                                     const bsq_options* to_options, int32_t to_layout, int64_t rows,
+                                     const void* from, int64_t from_bytes, void* to,
+                                     int64_t to_bytes);
+
+/*
+ * How near each code is to another: margins[items, positions, K], of the type of x, is the smallest
+ * |u_d| of a code's components. Where x is known with an error, or computed in lower precision, a
+ * code may flip whose margin is not above that error, relative to |x|. NaN for codes that are not
+ * finite, where these are let through.
+ */
+BSQ_API bsq_status* bsq_host_sign_margins(const bsq_options* options, int32_t dtype, int64_t items,
+                                          int64_t positions, const void* x, int64_t x_bytes,
+                                          void* margins, int64_t margins_bytes);
 
 /*
  * Tensors: typed, strided arrays of rank 1 to BSQ_MAX_RANK in the memory of a device. They are
@@ -443,6 +516,23 @@ BSQ_API bsq_status* bsq_tensor_codes_to_indices(const bsq_options* options, cons
                                                 bsq_tensor** indices);
 
 /*
+ * Codes in other forms: see "Codes, stored". Their tensors are int64 for INDICES and WORDS, uint8
+ * for BYTES and BITS; their shapes end, after the leading dimensions, with K where K > 1 and, but
+ * for INDICES, with the elements of a code, however many.
+ */
+BSQ_API bsq_status* bsq_tensor_pack(const bsq_options* options, const bsq_tensor* x, int32_t layout,
+                                    bsq_tensor** packed);
+BSQ_API bsq_status* bsq_tensor_unpack(const bsq_options* options, const bsq_tensor* packed,
+                                      int32_t layout, int32_t dtype, bsq_tensor** quantized);
+BSQ_API bsq_status* bsq_tensor_convert(const bsq_options* from_options, int32_t from_layout,
+                                       const bsq_options* to_options, int32_t to_layout,
+                                       const bsq_tensor* from, bsq_tensor** to);
+
+/* Of the leading dimensions of x, then K where K > 1; [1] where that leaves none. */
+BSQ_API bsq_status* bsq_tensor_sign_margins(const bsq_options* options, const bsq_tensor* x,
+                                            bsq_tensor** margins);
+
+/*
  * The results of a forward pass. Immutable; it keeps all that backward needs, so x and mask may be
  * freed. Where operators compute, that is the loss sums too: K * G * 2^group_size doubles.
  */
@@ -463,7 +553,7 @@ BSQ_API void bsq_quantization_free(bsq_quantization* quantization);
 BSQ_API bsq_status* bsq_quantization_quantized(const bsq_quantization* quantization,
                                                bsq_tensor** out);
 
-/* A new handle of the indices. */
+/* A new handle of the indices. Refused where codes have none: see group_size. */
 BSQ_API bsq_status* bsq_quantization_indices(const bsq_quantization* quantization,
                                              bsq_tensor** out);
 

@@ -30,6 +30,7 @@ struct LossFormula {
   int64_t bits;
   double logit_scale;  // the logit of a bit is logit_scale * u_d
   double code_scale;   // 1/sqrt(code_dim)
+  bool zero_is_one;    // a component of 0 is quantized to +code_scale
   bool floor_adds;     // log(p + epsilon) rather than log max(p, epsilon)
   double epsilon;
 

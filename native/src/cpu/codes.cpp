@@ -9,6 +9,9 @@
 #include <numeric>
 #include <type_traits>
 
+#include "cpu/packed_codes.h"
+#include "formula.h"
+
 namespace bsq::cpu {
 namespace {
 
@@ -52,14 +55,13 @@ int64_t first_non_finite(const T* x, int64_t size) {
 }
 
 template <class T>
-void quantize_non_finite(const T* code, int64_t dim, int64_t step, T* quantized) {
+void quantize_non_finite(const T* code, int64_t dim, int64_t step, T scale, T* quantized) {
   bool has_nan = false;
   for (int64_t i = 0; i < dim * step; i += step) {
     has_nan = has_nan || std::isnan(code[i]);
   }
-  const auto negative = static_cast<T>(-1 / std::sqrt(static_cast<double>(dim)));
   for (int64_t i = 0; i < dim * step; i += step) {
-    quantized[i] = has_nan || std::isinf(code[i]) ? std::numeric_limits<T>::quiet_NaN() : negative;
+    quantized[i] = has_nan || std::isinf(code[i]) ? std::numeric_limits<T>::quiet_NaN() : -scale;
   }
 }
 
@@ -80,7 +82,7 @@ int64_t first_bad_index(const int64_t* indices, int64_t count, int64_t bits) {
 }
 
 template <class T>
-int64_t code_to_index(const T* code, int64_t bits, int64_t step, int64_t* index) {
+int64_t code_to_index(const T* code, int64_t bits, int64_t step, bool least_first, int64_t* index) {
   uint64_t result = 0;
   for (int64_t bit = 0; bit < bits; ++bit) {
     const T value = code[bit * step];
@@ -89,16 +91,44 @@ int64_t code_to_index(const T* code, int64_t bits, int64_t step, int64_t* index)
     }
     result = result << 1 | static_cast<uint64_t>(value > 0);
   }
-  *index = static_cast<int64_t>(result);
+  *index = static_cast<int64_t>(least_first ? reverse_bits(result) >> (kWordBits - bits) : result);
   return -1;
 }
 
+template <class T>
+double sign_margin(const T* code, int64_t dim, int64_t step) {
+  double squares = 0;
+  double least = std::numeric_limits<double>::infinity();
+  double largest = 0;
+  for (int64_t i = 0; i < dim * step; i += step) {
+    const double magnitude = std::abs(static_cast<double>(code[i]));
+    squares += magnitude * magnitude;
+    least = magnitude < least ? magnitude : least;
+    largest = magnitude > largest ? magnitude : largest;
+  }
+  double scale = 1;
+  if (squares > std::numeric_limits<double>::max() &&
+      largest <= std::numeric_limits<double>::max()) {
+    scale = kOverflowScale;
+    squares = 0;
+    for (int64_t i = 0; i < dim * step; i += step) {
+      const double value = static_cast<double>(code[i]) * scale;
+      squares += value * value;
+    }
+  }
+  if (!std::isfinite(squares)) {
+    return std::numeric_limits<double>::quiet_NaN();
+  }
+  return least * scale / std::max(std::sqrt(squares), kMinNorm);
+}
+
 // NOLINTBEGIN(bugprone-macro-parentheses): T is a type
-#define BSQ_INSTANTIATE(T)                                           \
-  template int64_t first_non_finite(const T*, int64_t, int64_t);     \
-  template int64_t first_non_finite(const T*, int64_t);              \
-  template void quantize_non_finite(const T*, int64_t, int64_t, T*); \
-  template int64_t code_to_index(const T*, int64_t, int64_t, int64_t*);
+#define BSQ_INSTANTIATE(T)                                                    \
+  template int64_t first_non_finite(const T*, int64_t, int64_t);              \
+  template int64_t first_non_finite(const T*, int64_t);                       \
+  template void quantize_non_finite(const T*, int64_t, int64_t, T, T*);       \
+  template int64_t code_to_index(const T*, int64_t, int64_t, bool, int64_t*); \
+  template double sign_margin(const T*, int64_t, int64_t);
 // NOLINTEND(bugprone-macro-parentheses)
 BSQ_INSTANTIATE(float)
 BSQ_INSTANTIATE(double)

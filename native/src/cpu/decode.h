@@ -4,13 +4,15 @@
 #include <cstdint>
 #include <cstring>
 
+#include "cpu/packed_codes.h"
 #include "cpu/simd.h"
 
 namespace bsq::cpu::BSQ_CPU_ARCHITECTURE {
 
 // quantized[rows, dim] of +-scale from indices[rows], dim up to 63. Bits beyond dim are ignored.
 template <class T>
-void decode(const int64_t* indices, int64_t rows, int64_t dim, T scale, T* quantized) {
+void decode(const int64_t* indices, int64_t rows, int64_t dim, bool least_first, T scale,
+            T* quantized) {
   constexpr int64_t kWidth = Simd<T>::kWidth;
   const auto positive = splat(scale);
   Integers<T> lane_bits{};
@@ -19,7 +21,9 @@ void decode(const int64_t* indices, int64_t rows, int64_t dim, T scale, T* quant
   }
   const int64_t whole_vectors = (dim + kWidth - 1) / kWidth * kWidth;
   const auto decode_row = [&](int64_t index, T* to) {
-    uint64_t bits = static_cast<uint64_t>(index) << (64 - dim);  // component 0 comes first
+    // Component 0 comes first.
+    uint64_t bits = least_first ? reverse_bits(static_cast<uint64_t>(index))
+                                : static_cast<uint64_t>(index) << (64 - dim);
     for (int64_t d = 0; d < whole_vectors; d += kWidth, bits <<= kWidth) {
       const Integers<T> ones =
           (Integers<T>{} + static_cast<int>(bits >> (64 - kWidth))) & lane_bits;

@@ -11,6 +11,7 @@
 #include "cpu/decode.h"
 #include "cpu/dense_group.h"
 #include "cpu/entropy_floor.h"
+#include "cpu/packing.h"
 #include "cpu/row_block.h"
 #include "cpu/row_entropies.h"
 #include "cpu/row_gradients.h"
@@ -263,8 +264,8 @@ void backward(const LossFormula& formula, const GradientWeights& weights, const 
   EntropyGradient<T> entropies(formula, weights, rows.count, stride, carver);
   for_each_code(formula, x, rows, unit_rows, [&](int64_t code, int64_t first) {
     unit_rows.start_gradient(grad_quantized == nullptr ? nullptr : grad_quantized + first,
-                             weights.straight_through, weights.commitment, formula.code_scale, rows,
-                             grad_unit);
+                             weights.straight_through, weights.commitment, formula.code_scale,
+                             formula.zero_is_one, rows, grad_unit);
     if (codebook_gradient != nullptr && is_dense(formula)) {
       entropies.add_dense(code, unit_rows.unit(), codebook_gradient, grad_unit);
     } else if (codebook_gradient != nullptr) {
@@ -291,6 +292,8 @@ constexpr RowKernels<T> kKernels{encode<T>,
                                  decode<T>,
                                  encode_channels<T>,
                                  decode_channels<T>,
+                                 pack<T>,
+                                 unpack<T>,
                                  expand_workspace<T>,
                                  expand<T>,
                                  add_factors<T>,

@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include "cpu/code_split.h"
+#include "cpu/packed_codes.h"
 
 namespace bsq::cpu {
 
@@ -32,18 +33,30 @@ struct RowKernels {
   // indices[count] from the signs of x[count, bits], bits up to 63. Where a component is not
   // finite, the index is 0. Returns the first such index's position, or -1. Streaming goes past the
   // caches.
-  int64_t (*encode)(const T* x, int64_t count, int64_t bits, int64_t* indices, bool streaming);
+  int64_t (*encode)(const T* x, int64_t count, int64_t bits, const BitRules& rules,
+                    int64_t* indices, bool streaming);
 
   // quantized[count, bits] of +-scale from indices[count], bits up to 63. Further bits are ignored.
-  void (*decode)(const int64_t* indices, int64_t count, int64_t bits, T scale, T* quantized);
+  void (*decode)(const int64_t* indices, int64_t count, int64_t bits, bool least_first, T scale,
+                 T* quantized);
 
   // The same of up to kBlockRows rows, whose components are `step` apart from each other, and next
   // to each other those of the rows: indices[i * index_step] from x[i + bit * step]. Returns
   // whether all components are finite; if not, some indices are not those of finite components.
-  bool (*encode_channels)(const T* x, int64_t step, int64_t count, int64_t bits, int64_t* indices,
-                          int64_t index_step);
+  bool (*encode_channels)(const T* x, int64_t step, int64_t count, int64_t bits,
+                          const BitRules& rules, int64_t* indices, int64_t index_step);
   void (*decode_channels)(const int64_t* indices, int64_t index_step, int64_t count, int64_t bits,
-                          T scale, T* quantized, int64_t step);
+                          bool least_first, T scale, T* quantized, int64_t step);
+
+  // Packed codes, of bytes or words, from the signs of x[codes, format.bits]. Codes that are not
+  // finite have bits 0. Returns the first of them, or -1.
+  int64_t (*pack)(const T* x, int64_t codes, const CodeFormat& format, bool zero_is_one,
+                  uint8_t* to);
+
+  // quantized[codes, format.bits] of +-scale from codes of any format. Returns the first that is
+  // none, where it stops, or -1.
+  int64_t (*unpack)(const uint8_t* from, int64_t codes, const CodeFormat& format, T scale,
+                    T* quantized);
 
   int64_t (*expand_workspace)(const LossFormula& formula, int64_t stride);
 

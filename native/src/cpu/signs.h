@@ -3,7 +3,9 @@
 //
 // Rows are D components long, which no vector is. So the signs are taken of the components one
 // after the other, wherever rows begin, and packed as a string of bits; each index is then D bits
-// of it.
+// of it. Where the first component is an index's least significant bit, the string begins with the
+// first component's bit as its least significant; otherwise it ends with it as the most
+// significant.
 #pragma once
 
 #include <cmath>
@@ -11,37 +13,48 @@
 #include <cstring>
 #include <type_traits>
 
+#include "cpu/packed_codes.h"
 #include "cpu/simd.h"
 
 namespace bsq::cpu::BSQ_CPU_ARCHITECTURE {
 
-// Bit i is set where component i > 0.
-template <class T>
-inline uint64_t positive(Vector<T> x) {
+// Whether a component gives a 1.
+template <bool kZeroIsOne, class T>
+inline bool is_one(T x) {
+  return kZeroIsOne ? x >= 0 : x > 0;
+}
+
+// Bit i is set where component i gives a 1.
+template <class T, bool kZeroIsOne>
+inline uint64_t ones(Vector<T> x) {
 #if defined(__AVX512F__)
+  constexpr int kCompare = kZeroIsOne ? _CMP_GE_OQ : _CMP_GT_OQ;
   if constexpr (std::is_same_v<T, float>) {
-    return _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GT_OQ);
+    return _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), kCompare);
   } else {
-    return _mm512_cmp_pd_mask(x, _mm512_setzero_pd(), _CMP_GT_OQ);
+    return _mm512_cmp_pd_mask(x, _mm512_setzero_pd(), kCompare);
   }
 #elif defined(__AVX2__)
+  constexpr int kCompare = kZeroIsOne ? _CMP_GE_OQ : _CMP_GT_OQ;
   if constexpr (std::is_same_v<T, float>) {
     return static_cast<uint64_t>(
-        _mm256_movemask_ps(_mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_GT_OQ)));
+        _mm256_movemask_ps(_mm256_cmp_ps(x, _mm256_setzero_ps(), kCompare)));
   } else {
     return static_cast<uint64_t>(
-        _mm256_movemask_pd(_mm256_cmp_pd(x, _mm256_setzero_pd(), _CMP_GT_OQ)));
+        _mm256_movemask_pd(_mm256_cmp_pd(x, _mm256_setzero_pd(), kCompare)));
   }
 #elif defined(__SSE2__)
   if constexpr (std::is_same_v<T, float>) {
-    return static_cast<uint64_t>(_mm_movemask_ps(_mm_cmpgt_ps(x, _mm_setzero_ps())));
+    return static_cast<uint64_t>(_mm_movemask_ps(kZeroIsOne ? _mm_cmpge_ps(x, _mm_setzero_ps())
+                                                            : _mm_cmpgt_ps(x, _mm_setzero_ps())));
   } else {
-    return static_cast<uint64_t>(_mm_movemask_pd(_mm_cmpgt_pd(x, _mm_setzero_pd())));
+    return static_cast<uint64_t>(_mm_movemask_pd(kZeroIsOne ? _mm_cmpge_pd(x, _mm_setzero_pd())
+                                                            : _mm_cmpgt_pd(x, _mm_setzero_pd())));
   }
 #else
   uint64_t bits = 0;
   for (int64_t i = 0; i < Simd<T>::kWidth; ++i) {
-    bits |= static_cast<uint64_t>(x[i] > 0) << i;
+    bits |= static_cast<uint64_t>(is_one<kZeroIsOne>(x[i])) << i;
   }
   return bits;
 #endif
@@ -65,10 +78,10 @@ inline Vector<T> reversed(Vector<T> x) {
 constexpr int64_t kPacked = 64;
 
 // Packs the signs of components, and notes whether all components were finite.
-template <class T>
+template <class T, bool kZeroIsOne, bool kLeastFirst>
 class SignPacker {
  public:
-  // The signs of x[kPacked] as 8 bytes, whose most significant bit is that of x[0].
+  // The signs of x[kPacked] as 8 bytes, whose least, or else most, significant bit is that of x[0].
   void pack(const T* x, uint8_t* to) {
     using Part = std::conditional_t<kLanes == 16, uint16_t, uint8_t>;
     constexpr int64_t kPartBits = sizeof(Part) * 8;
@@ -79,18 +92,23 @@ class SignPacker {
       for (int64_t i = 0; i < kPartBits; i += kLanes) {
         const Vector<T> values = load(x + part * kPartBits + i);
         poison_[part % kPoisons] += values * T{0};
-        signs = signs << kLanes | positive<T>(reversed<T>(values));
+        if constexpr (kLeastFirst) {
+          signs |= ones<T, kZeroIsOne>(values) << i;
+        } else {
+          signs = signs << kLanes | ones<T, kZeroIsOne>(reversed<T>(values));
+        }
       }
       // Part by part, since the processor joins them more cheaply in memory.
       const auto bits = static_cast<Part>(signs);
-      std::memcpy(to + kPacked / 8 - (part + 1) * static_cast<int64_t>(sizeof(bits)), &bits,
+      constexpr auto kBytes = static_cast<int64_t>(sizeof(bits));
+      std::memcpy(to + (kLeastFirst ? part * kBytes : kPacked / 8 - (part + 1) * kBytes), &bits,
                   sizeof(bits));
     }
   }
 
   [[nodiscard]] bool all_finite() const {
     const Vector<T> sum = (poison_[0] + poison_[1]) + (poison_[2] + poison_[3]);
-    return positive<T>(sum == splat<T>(0) ? splat<T>(0) : splat<T>(1)) == 0;
+    return ones<T, false>(sum == splat<T>(0) ? splat<T>(0) : splat<T>(1)) == 0;
   }
 
  private:
@@ -100,12 +118,14 @@ class SignPacker {
 };
 
 // Takes the indices of eight rows, a cache line, out of their packed signs, which are dim bytes:
-// those of the last row come first, and begin with its last component.
+// unless the least significant bits are first, those of the last row come first, and begin with its
+// last component.
+template <bool kLeastFirst>
 class IndexUnpacker {
  public:
   explicit IndexUnpacker(int64_t dim) : mask_(Indices{} + ((uint64_t{1} << dim) - 1)) {
     for (int64_t row = 0; row < kRows; ++row) {
-      const int64_t first_bit = (kRows - 1 - row) * dim;
+      const int64_t first_bit = (kLeastFirst ? row : kRows - 1 - row) * dim;
       byte_[row] = first_bit / 8;
       shift_[row / kLanes][row % kLanes] = static_cast<uint64_t>(first_bit % 8);
     }
@@ -169,12 +189,13 @@ class IndexUnpacker {
 };
 
 // The index of one row, and whether it is finite; if not, its index is 0.
-template <class T>
+template <class T, bool kZeroIsOne, bool kLeastFirst>
 bool encode_row(const T* x, int64_t dim, int64_t* index) {
   uint64_t bits = 0;
   bool finite = true;
   for (int64_t d = 0; d < dim; ++d) {
-    bits = bits << 1 | static_cast<uint64_t>(x[d] > 0);
+    const auto bit = static_cast<uint64_t>(is_one<kZeroIsOne>(x[d]));
+    bits = kLeastFirst ? bits | bit << d : bits << 1 | bit;
     finite = finite && std::isfinite(x[d]);
   }
   *index = finite ? static_cast<int64_t>(bits) : 0;
@@ -182,11 +203,11 @@ bool encode_row(const T* x, int64_t dim, int64_t* index) {
 }
 
 // The same of a few rows. Returns the first that is not finite, or -1.
-template <class T>
+template <class T, bool kZeroIsOne, bool kLeastFirst>
 int64_t encode_each(const T* x, int64_t rows, int64_t dim, int64_t* indices) {
   int64_t first_bad = -1;
   for (int64_t row = rows; row-- > 0;) {
-    if (!encode_row(x + row * dim, dim, indices + row)) {
+    if (!encode_row<T, kZeroIsOne, kLeastFirst>(x + row * dim, dim, indices + row)) {
       first_bad = row;
     }
   }
@@ -197,8 +218,20 @@ int64_t encode_each(const T* x, int64_t rows, int64_t dim, int64_t* indices) {
 // with each page.
 constexpr int64_t kPrefetchBytes = 4096;
 
-// The index of each row, by blocks of rows.
+// Asks for the components some way behind x[kPacked].
 template <class T>
+void prefetch_behind(const T* x) {
+  constexpr int64_t kLine = 64;
+  // As an integer, since the end of the memory may be nearer.
+  const uintptr_t ahead = reinterpret_cast<uintptr_t>(x) + kPrefetchBytes;
+  for (int64_t byte = 0; byte < kPacked * static_cast<int64_t>(sizeof(T)); byte += kLine) {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): never read
+    __builtin_prefetch(reinterpret_cast<const void*>(ahead + static_cast<uintptr_t>(byte)));
+  }
+}
+
+// The index of each row, by blocks of rows.
+template <class T, bool kZeroIsOne, bool kLeastFirst>
 class RowEncoder {
  public:
   RowEncoder(int64_t dim, bool streaming) : unpacker_(dim), dim_(dim), streaming_(streaming) {}
@@ -216,7 +249,8 @@ class RowEncoder {
       const bool finite = pack(block_x, count * dim_);
       unpack(count, indices + row, streaming_ && finite);
       if (__builtin_expect(static_cast<int64_t>(!finite), 0) != 0) {
-        const int64_t bad = encode_each(block_x, count, dim_, indices + row);
+        const int64_t bad =
+            encode_each<T, kZeroIsOne, kLeastFirst>(block_x, count, dim_, indices + row);
         first_bad = first_bad < 0 ? row + bad : first_bad;
       }
     }
@@ -229,70 +263,72 @@ class RowEncoder {
   }
 
  private:
+  using Unpacker = IndexUnpacker<kLeastFirst>;
+
   // Whole packs, whatever dim is.
   static constexpr int64_t kBlockRows = kPacked;
   static constexpr int64_t kMaxDim = 63;
 
   static int64_t minimum(int64_t a, int64_t b) { return b < a ? b : a; }
 
-  // The packed signs end here; they are filled from the end.
-  [[nodiscard]] uint8_t* end() { return packed_ + kBlockRows * dim_ / 8; }
+  // Where a part of `bytes` of the packed signs is, after `before` bytes of them. With the most
+  // significant bits first, they are filled from the end.
+  [[nodiscard]] uint8_t* part(int64_t before, int64_t bytes) {
+    return packed_ + (kLeastFirst ? before : kBlockRows * dim_ / 8 - before - bytes);
+  }
 
   // Whether all of x[size] is finite.
   bool pack(const T* x, int64_t size) {
-    SignPacker<T> packer;
-    uint8_t* to = end();
+    SignPacker<T, kZeroIsOne, kLeastFirst> packer;
     int64_t i = 0;
     for (; i + kPacked <= size; i += kPacked) {
-      prefetch(x + i);
-      to -= kPacked / 8;
-      packer.pack(x + i, to);
+      prefetch_behind(x + i);
+      packer.pack(x + i, part(i / 8, kPacked / 8));
     }
     if (i < size) {
       T last[kPacked] = {};
       std::memcpy(last, x + i, static_cast<size_t>(size - i) * sizeof(T));
-      packer.pack(last, to - kPacked / 8);
+      packer.pack(last, part(i / 8, kPacked / 8));
     }
     return packer.all_finite();
   }
 
-  static void prefetch(const T* x) {
-    constexpr int64_t kLine = 64;
-    // As an integer, since the end of the memory may be nearer.
-    const uintptr_t ahead = reinterpret_cast<uintptr_t>(x) + kPrefetchBytes;
-    for (int64_t byte = 0; byte < kPacked * static_cast<int64_t>(sizeof(T)); byte += kLine) {
-      // NOLINTNEXTLINE(performance-no-int-to-ptr): never read
-      __builtin_prefetch(reinterpret_cast<const void*>(ahead + static_cast<uintptr_t>(byte)));
-    }
-  }
-
   void unpack(int64_t rows, int64_t* indices, bool streaming) {
-    const uint8_t* packed = end();
     int64_t row = 0;
-    for (; row + IndexUnpacker::kRows <= rows; row += IndexUnpacker::kRows) {
-      packed -= dim_;
-      unpacker_.unpack(packed, indices + row, streaming);
+    for (; row + Unpacker::kRows <= rows; row += Unpacker::kRows) {
+      unpacker_.unpack(part(row / 8 * dim_, dim_), indices + row, streaming);
     }
     if (row < rows) {
-      int64_t last[IndexUnpacker::kRows];
-      unpacker_.unpack(packed - dim_, last, false);
+      int64_t last[Unpacker::kRows];
+      unpacker_.unpack(part(row / 8 * dim_, dim_), last, false);
       std::memcpy(indices + row, last, static_cast<size_t>(rows - row) * sizeof(int64_t));
     }
   }
 
-  IndexUnpacker unpacker_;
+  Unpacker unpacker_;
   int64_t dim_;
   bool streaming_;
-  uint8_t packed_[kBlockRows * kMaxDim / 8 + IndexUnpacker::kBeyond] = {};
+  uint8_t packed_[kBlockRows * kMaxDim / 8 + Unpacker::kBeyond] = {};
 };
+
+template <class T, bool kZeroIsOne, bool kLeastFirst>
+int64_t encode(const T* x, int64_t rows, int64_t dim, int64_t* indices, bool streaming) {
+  if (rows * dim < kPacked) {  // for which the blocks take longer to set up
+    return encode_each<T, kZeroIsOne, kLeastFirst>(x, rows, dim, indices);
+  }
+  return RowEncoder<T, kZeroIsOne, kLeastFirst>(dim, streaming).encode(x, rows, indices);
+}
 
 // Encodes rows of dim, at most 63.
 template <class T>
-int64_t encode(const T* x, int64_t rows, int64_t dim, int64_t* indices, bool streaming) {
-  if (rows * dim < kPacked) {  // for which the blocks take longer to set up
-    return encode_each(x, rows, dim, indices);
+int64_t encode(const T* x, int64_t rows, int64_t dim, const BitRules& rules, int64_t* indices,
+               bool streaming) {
+  if (rules.least_first) {
+    return rules.zero_is_one ? encode<T, true, true>(x, rows, dim, indices, streaming)
+                             : encode<T, false, true>(x, rows, dim, indices, streaming);
   }
-  return RowEncoder<T>(dim, streaming).encode(x, rows, indices);
+  return rules.zero_is_one ? encode<T, true, false>(x, rows, dim, indices, streaming)
+                           : encode<T, false, false>(x, rows, dim, indices, streaming);
 }
 
 }  // namespace bsq::cpu::BSQ_CPU_ARCHITECTURE

@@ -51,8 +51,9 @@ class UnitRows {
   }
 
   // grad_unit[dim, stride] = scale * grad_quantized, which may be NULL, + commitment * (u - q).
+  // A component of 0 belongs to a q of +code_scale if zero_is_one.
   void start_gradient(const T* grad_quantized, double scale, double commitment, double code_scale,
-                      const BlockRows& rows, double* grad_unit) const {
+                      bool zero_is_one, const BlockRows& rows, double* grad_unit) const {
     if (grad_quantized == nullptr) {
       std::fill_n(grad_unit, dim_ * stride_, 0.0);
     } else {
@@ -66,7 +67,8 @@ class UnitRows {
     if (commitment != 0) {
       for (int64_t i = 0; i < dim_ * stride_; i += kWidth) {
         const auto u = load(unit_ + i);
-        const Vector<double> q = u > 0 ? splat(code_scale) : splat(-code_scale);
+        const Integers<double> one = zero_is_one ? u >= 0 : u > 0;
+        const Vector<double> q = one ? splat(code_scale) : splat(-code_scale);
         store<double>(load(grad_unit + i) + commitment * (u - q), grad_unit + i);
       }
     }
@@ -98,6 +100,7 @@ class UnitRows {
 
  private:
   static constexpr int64_t kWidth = Simd<double>::kWidth;
+  static constexpr double kLeast = std::numeric_limits<double>::denorm_min();
 
   // to[dim, stride] from the components of rows.
   void transpose(const T* from, const BlockRows& rows, double* to) const {
@@ -187,8 +190,9 @@ class UnitRows {
       const Vector<double> on_sphere = value * row_scale * inverse;
       if constexpr (std::is_same_v<T, double>) {
         // Where it underflows, it keeps the sign by which it is quantized.
-        const Integers<double> lost = (value > 0) & (on_sphere == 0);
-        store<double>(lost ? splat(std::numeric_limits<double>::denorm_min()) : on_sphere, u);
+        const Vector<double> least = value > 0 ? splat(kLeast) : splat(-kLeast);
+        const Integers<double> lost = (value != 0) & (on_sphere == 0);
+        store<double>(lost ? least : on_sphere, u);
       } else {
         store<double>(on_sphere, u);
       }

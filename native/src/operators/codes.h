@@ -33,6 +33,20 @@ struct Quantized {
                             int64_t positions, DType dtype);
 
 // 2 * bits - 1, of any shape.
+// Codes of a layout are int64 [rows, codebooks * elements].
+[[nodiscard]] Result pack(const Options& options, const Rows& x, cpu::CodeLayout layout);
+
+// As decode.
+[[nodiscard]] Result unpack(const Options& options, const Tensor& stored, cpu::CodeLayout layout,
+                            int64_t items, int64_t positions, DType dtype);
+
+[[nodiscard]] Result convert(const Options& from_options, const Tensor& stored,
+                             cpu::CodeLayout from_layout, const Options& to_options,
+                             cpu::CodeLayout to_layout);
+
+// Each code's min |u_d|: float64 [rows, codebooks].
+[[nodiscard]] Result sign_margins(const Options& options, const Rows& x);
+
 [[nodiscard]] Tensor bits_to_codes(const Tensor& bits);
 
 // int64 indices [rows, row_indices].

@@ -142,7 +142,7 @@ void add_part(const Options& options, const Tensor& x, const std::optional<Tenso
               const std::optional<Tensor>& drawn, const SumViews& sums) {
   const UnitCodes codes(options, x);
   if (options.commits()) {
-    const Tensor offsets = select(codes.from_corners(), counted);
+    const Tensor offsets = select(codes.from_corners(options), counted);
     accumulate(sum(mul(offsets, offsets)), sums.commitment);
   }
   const Distributions distributions(options, select(codes.unit, drawn), compute_type(dtype(x)));
@@ -191,7 +191,7 @@ class LossGradient {
     const Tensor by_logit = reshape(logit_gradient(sums, distributions), shape(codes.unit));
     const Tensor gradient = weigh(mul(by_logit, number(options_.logit_scale(), by_logit)), drawn);
     return options_.commits()
-               ? add(gradient, mul(select(codes.from_corners(), counted), commitment_))
+               ? add(gradient, mul(select(codes.from_corners(options_), counted), commitment_))
                : gradient;
   }
 

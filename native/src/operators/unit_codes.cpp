@@ -1,7 +1,5 @@
 #include "operators/unit_codes.h"
 
-#include <cmath>
-
 #include "formula.h"
 #include "operators/constants.h"
 
@@ -19,6 +17,11 @@ Tensor overflow_scale(const Tensor& x) {
 
 }  // namespace
 
+Tensor ones_of(const Options& options, const Tensor& components) {
+  const Tensor zero = scalar(0, dtype(components), device(components));
+  return options.zero_is_one ? greater_equal(components, zero) : greater(components, zero);
+}
+
 UnitCodes::UnitCodes(const Options& options, const Tensor& rows)
     : x(reshape(rows, {shape(rows)[0], options.codebooks, options.code_dim})),
       scale(overflow_scale(x)),
@@ -33,10 +36,10 @@ Tensor UnitCodes::backward(const Tensor& grad_unit) const {
   return mul(div(sub(grad_unit, mul(unit, along)), divisor), scale);
 }
 
-Tensor UnitCodes::from_corners() const {
-  const double corner = 1 / std::sqrt(static_cast<double>(shape(x).back()));
-  return sub(unit, where(greater(x, scalar(0, dtype(x), device(x))), number(corner, x),
-                         number(-corner, x)));
+Tensor UnitCodes::from_corners(const Options& options) const {
+  const Tensor is_one = ones_of(options, x);
+  return sub(unit,
+             where(is_one, number(options.code_scale(), x), number(-options.code_scale(), x)));
 }
 
 }  // namespace bsq::operators

@@ -6,6 +6,9 @@
 
 namespace bsq::operators {
 
+// Which components give a 1, bool.
+[[nodiscard]] Tensor ones_of(const Options& options, const Tensor& components);
+
 // In float64, [rows, codebooks, code_dim] and, of the norms, [rows, codebooks, 1].
 struct UnitCodes {
   // Of rows[rows, row_length].
@@ -15,7 +18,7 @@ struct UnitCodes {
   [[nodiscard]] Tensor backward(const Tensor& grad_unit) const;
 
   // unit - q, where q is the corner that the code is quantized to.
-  [[nodiscard]] Tensor from_corners() const;
+  [[nodiscard]] Tensor from_corners(const Options& options) const;
 
   Tensor x;
   Tensor scale;

@@ -23,10 +23,10 @@ public class Bsq extends Bsq$shared {
     static final SymbolLookup SYMBOL_LOOKUP = SymbolLookup.loaderLookup()
             .or(Linker.nativeLinker().defaultLookup());
 
-    private static final int BSQ_ABI_VERSION = (int)3L;
+    private static final int BSQ_ABI_VERSION = (int)4L;
     /**
      * {@snippet lang=c :
-     * #define BSQ_ABI_VERSION 3
+     * #define BSQ_ABI_VERSION 4
      * }
      */
     public static int BSQ_ABI_VERSION() {
@@ -301,6 +301,105 @@ public class Bsq extends Bsq$shared {
      */
     public static int BSQ_COMMITMENT_SQUARE() {
         return BSQ_COMMITMENT_SQUARE;
+    }
+    private static final int BSQ_ORDER_MOST_FIRST = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_ORDER_MOST_FIRST 0
+     * }
+     */
+    public static int BSQ_ORDER_MOST_FIRST() {
+        return BSQ_ORDER_MOST_FIRST;
+    }
+    private static final int BSQ_ORDER_LEAST_FIRST = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_ORDER_LEAST_FIRST 1
+     * }
+     */
+    public static int BSQ_ORDER_LEAST_FIRST() {
+        return BSQ_ORDER_LEAST_FIRST;
+    }
+    private static final int BSQ_TIE_ZERO = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_TIE_ZERO 0
+     * }
+     */
+    public static int BSQ_TIE_ZERO() {
+        return BSQ_TIE_ZERO;
+    }
+    private static final int BSQ_TIE_ONE = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_TIE_ONE 1
+     * }
+     */
+    public static int BSQ_TIE_ONE() {
+        return BSQ_TIE_ONE;
+    }
+    private static final int BSQ_SCALE_UNIT = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_SCALE_UNIT 0
+     * }
+     */
+    public static int BSQ_SCALE_UNIT() {
+        return BSQ_SCALE_UNIT;
+    }
+    private static final int BSQ_SCALE_ONE = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_SCALE_ONE 1
+     * }
+     */
+    public static int BSQ_SCALE_ONE() {
+        return BSQ_SCALE_ONE;
+    }
+    private static final int BSQ_BYTES_PLAIN = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_BYTES_PLAIN 0
+     * }
+     */
+    public static int BSQ_BYTES_PLAIN() {
+        return BSQ_BYTES_PLAIN;
+    }
+    private static final int BSQ_CODES_INDICES = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_CODES_INDICES 0
+     * }
+     */
+    public static int BSQ_CODES_INDICES() {
+        return BSQ_CODES_INDICES;
+    }
+    private static final int BSQ_CODES_BYTES = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_CODES_BYTES 1
+     * }
+     */
+    public static int BSQ_CODES_BYTES() {
+        return BSQ_CODES_BYTES;
+    }
+    private static final int BSQ_CODES_WORDS = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_CODES_WORDS 2
+     * }
+     */
+    public static int BSQ_CODES_WORDS() {
+        return BSQ_CODES_WORDS;
+    }
+    private static final int BSQ_CODES_BITS = (int)3L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_CODES_BITS 3
+     * }
+     */
+    public static int BSQ_CODES_BITS() {
+        return BSQ_CODES_BITS;
     }
     private static final int BSQ_MAX_RANK = (int)64L;
     /**
@@ -1571,6 +1670,277 @@ public class Bsq extends Bsq$shared {
         }
     }
 
+    private static class bsq_host_pack {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_INT,
+            Bsq.C_LONG,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_INT,
+            Bsq.C_POINTER,
+            Bsq.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_host_pack");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_pack(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, int32_t layout, void *packed, int64_t packed_bytes)
+     * }
+     */
+    public static FunctionDescriptor bsq_host_pack$descriptor() {
+        return bsq_host_pack.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_pack(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, int32_t layout, void *packed, int64_t packed_bytes)
+     * }
+     */
+    public static MethodHandle bsq_host_pack$handle() {
+        return bsq_host_pack.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_pack(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, int32_t layout, void *packed, int64_t packed_bytes)
+     * }
+     */
+    public static MemorySegment bsq_host_pack$address() {
+        return bsq_host_pack.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_pack(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, int32_t layout, void *packed, int64_t packed_bytes)
+     * }
+     */
+    public static MemorySegment bsq_host_pack(MemorySegment options, int dtype, long items, long positions, MemorySegment x, long x_bytes, int layout, MemorySegment packed, long packed_bytes) {
+        var mh$ = bsq_host_pack.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_host_pack", options, dtype, items, positions, x, x_bytes, layout, packed, packed_bytes);
+            }
+            return (MemorySegment)mh$.invokeExact(options, dtype, items, positions, x, x_bytes, layout, packed, packed_bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_host_unpack {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_INT,
+            Bsq.C_LONG,
+            Bsq.C_LONG,
+            Bsq.C_INT,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_host_unpack");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_unpack(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, int32_t layout, const void *packed, int64_t packed_bytes, void *quantized, int64_t quantized_bytes)
+     * }
+     */
+    public static FunctionDescriptor bsq_host_unpack$descriptor() {
+        return bsq_host_unpack.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_unpack(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, int32_t layout, const void *packed, int64_t packed_bytes, void *quantized, int64_t quantized_bytes)
+     * }
+     */
+    public static MethodHandle bsq_host_unpack$handle() {
+        return bsq_host_unpack.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_unpack(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, int32_t layout, const void *packed, int64_t packed_bytes, void *quantized, int64_t quantized_bytes)
+     * }
+     */
+    public static MemorySegment bsq_host_unpack$address() {
+        return bsq_host_unpack.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_unpack(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, int32_t layout, const void *packed, int64_t packed_bytes, void *quantized, int64_t quantized_bytes)
+     * }
+     */
+    public static MemorySegment bsq_host_unpack(MemorySegment options, int dtype, long items, long positions, int layout, MemorySegment packed, long packed_bytes, MemorySegment quantized, long quantized_bytes) {
+        var mh$ = bsq_host_unpack.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_host_unpack", options, dtype, items, positions, layout, packed, packed_bytes, quantized, quantized_bytes);
+            }
+            return (MemorySegment)mh$.invokeExact(options, dtype, items, positions, layout, packed, packed_bytes, quantized, quantized_bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_host_convert {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_INT,
+            Bsq.C_POINTER,
+            Bsq.C_INT,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_host_convert");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_convert(const bsq_options *from_options, int32_t from_layout, const bsq_options *to_options, int32_t to_layout, int64_t rows, const void *from, int64_t from_bytes, void *to, int64_t to_bytes)
+     * }
+     */
+    public static FunctionDescriptor bsq_host_convert$descriptor() {
+        return bsq_host_convert.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_convert(const bsq_options *from_options, int32_t from_layout, const bsq_options *to_options, int32_t to_layout, int64_t rows, const void *from, int64_t from_bytes, void *to, int64_t to_bytes)
+     * }
+     */
+    public static MethodHandle bsq_host_convert$handle() {
+        return bsq_host_convert.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_convert(const bsq_options *from_options, int32_t from_layout, const bsq_options *to_options, int32_t to_layout, int64_t rows, const void *from, int64_t from_bytes, void *to, int64_t to_bytes)
+     * }
+     */
+    public static MemorySegment bsq_host_convert$address() {
+        return bsq_host_convert.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_convert(const bsq_options *from_options, int32_t from_layout, const bsq_options *to_options, int32_t to_layout, int64_t rows, const void *from, int64_t from_bytes, void *to, int64_t to_bytes)
+     * }
+     */
+    public static MemorySegment bsq_host_convert(MemorySegment from_options, int from_layout, MemorySegment to_options, int to_layout, long rows, MemorySegment from, long from_bytes, MemorySegment to, long to_bytes) {
+        var mh$ = bsq_host_convert.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_host_convert", from_options, from_layout, to_options, to_layout, rows, from, from_bytes, to, to_bytes);
+            }
+            return (MemorySegment)mh$.invokeExact(from_options, from_layout, to_options, to_layout, rows, from, from_bytes, to, to_bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_host_sign_margins {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_INT,
+            Bsq.C_LONG,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_host_sign_margins");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_sign_margins(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, void *margins, int64_t margins_bytes)
+     * }
+     */
+    public static FunctionDescriptor bsq_host_sign_margins$descriptor() {
+        return bsq_host_sign_margins.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_sign_margins(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, void *margins, int64_t margins_bytes)
+     * }
+     */
+    public static MethodHandle bsq_host_sign_margins$handle() {
+        return bsq_host_sign_margins.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_sign_margins(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, void *margins, int64_t margins_bytes)
+     * }
+     */
+    public static MemorySegment bsq_host_sign_margins$address() {
+        return bsq_host_sign_margins.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_sign_margins(const bsq_options *options, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, void *margins, int64_t margins_bytes)
+     * }
+     */
+    public static MemorySegment bsq_host_sign_margins(MemorySegment options, int dtype, long items, long positions, MemorySegment x, long x_bytes, MemorySegment margins, long margins_bytes) {
+        var mh$ = bsq_host_sign_margins.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_host_sign_margins", options, dtype, items, positions, x, x_bytes, margins, margins_bytes);
+            }
+            return (MemorySegment)mh$.invokeExact(options, dtype, items, positions, x, x_bytes, margins, margins_bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class bsq_tensor_empty {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             Bsq.C_POINTER,
@@ -2572,6 +2942,260 @@ public class Bsq extends Bsq$shared {
                 traceDowncall("bsq_tensor_codes_to_indices", options, codes, indices);
             }
             return (MemorySegment)mh$.invokeExact(options, codes, indices);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_tensor_pack {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_INT,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_tensor_pack");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_pack(const bsq_options *options, const bsq_tensor *x, int32_t layout, bsq_tensor **packed)
+     * }
+     */
+    public static FunctionDescriptor bsq_tensor_pack$descriptor() {
+        return bsq_tensor_pack.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_pack(const bsq_options *options, const bsq_tensor *x, int32_t layout, bsq_tensor **packed)
+     * }
+     */
+    public static MethodHandle bsq_tensor_pack$handle() {
+        return bsq_tensor_pack.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_pack(const bsq_options *options, const bsq_tensor *x, int32_t layout, bsq_tensor **packed)
+     * }
+     */
+    public static MemorySegment bsq_tensor_pack$address() {
+        return bsq_tensor_pack.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_pack(const bsq_options *options, const bsq_tensor *x, int32_t layout, bsq_tensor **packed)
+     * }
+     */
+    public static MemorySegment bsq_tensor_pack(MemorySegment options, MemorySegment x, int layout, MemorySegment packed) {
+        var mh$ = bsq_tensor_pack.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_tensor_pack", options, x, layout, packed);
+            }
+            return (MemorySegment)mh$.invokeExact(options, x, layout, packed);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_tensor_unpack {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_INT,
+            Bsq.C_INT,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_tensor_unpack");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_unpack(const bsq_options *options, const bsq_tensor *packed, int32_t layout, int32_t dtype, bsq_tensor **quantized)
+     * }
+     */
+    public static FunctionDescriptor bsq_tensor_unpack$descriptor() {
+        return bsq_tensor_unpack.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_unpack(const bsq_options *options, const bsq_tensor *packed, int32_t layout, int32_t dtype, bsq_tensor **quantized)
+     * }
+     */
+    public static MethodHandle bsq_tensor_unpack$handle() {
+        return bsq_tensor_unpack.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_unpack(const bsq_options *options, const bsq_tensor *packed, int32_t layout, int32_t dtype, bsq_tensor **quantized)
+     * }
+     */
+    public static MemorySegment bsq_tensor_unpack$address() {
+        return bsq_tensor_unpack.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_unpack(const bsq_options *options, const bsq_tensor *packed, int32_t layout, int32_t dtype, bsq_tensor **quantized)
+     * }
+     */
+    public static MemorySegment bsq_tensor_unpack(MemorySegment options, MemorySegment packed, int layout, int dtype, MemorySegment quantized) {
+        var mh$ = bsq_tensor_unpack.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_tensor_unpack", options, packed, layout, dtype, quantized);
+            }
+            return (MemorySegment)mh$.invokeExact(options, packed, layout, dtype, quantized);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_tensor_convert {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_INT,
+            Bsq.C_POINTER,
+            Bsq.C_INT,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_tensor_convert");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_convert(const bsq_options *from_options, int32_t from_layout, const bsq_options *to_options, int32_t to_layout, const bsq_tensor *from, bsq_tensor **to)
+     * }
+     */
+    public static FunctionDescriptor bsq_tensor_convert$descriptor() {
+        return bsq_tensor_convert.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_convert(const bsq_options *from_options, int32_t from_layout, const bsq_options *to_options, int32_t to_layout, const bsq_tensor *from, bsq_tensor **to)
+     * }
+     */
+    public static MethodHandle bsq_tensor_convert$handle() {
+        return bsq_tensor_convert.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_convert(const bsq_options *from_options, int32_t from_layout, const bsq_options *to_options, int32_t to_layout, const bsq_tensor *from, bsq_tensor **to)
+     * }
+     */
+    public static MemorySegment bsq_tensor_convert$address() {
+        return bsq_tensor_convert.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_convert(const bsq_options *from_options, int32_t from_layout, const bsq_options *to_options, int32_t to_layout, const bsq_tensor *from, bsq_tensor **to)
+     * }
+     */
+    public static MemorySegment bsq_tensor_convert(MemorySegment from_options, int from_layout, MemorySegment to_options, int to_layout, MemorySegment from, MemorySegment to) {
+        var mh$ = bsq_tensor_convert.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_tensor_convert", from_options, from_layout, to_options, to_layout, from, to);
+            }
+            return (MemorySegment)mh$.invokeExact(from_options, from_layout, to_options, to_layout, from, to);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_tensor_sign_margins {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_tensor_sign_margins");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_sign_margins(const bsq_options *options, const bsq_tensor *x, bsq_tensor **margins)
+     * }
+     */
+    public static FunctionDescriptor bsq_tensor_sign_margins$descriptor() {
+        return bsq_tensor_sign_margins.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_sign_margins(const bsq_options *options, const bsq_tensor *x, bsq_tensor **margins)
+     * }
+     */
+    public static MethodHandle bsq_tensor_sign_margins$handle() {
+        return bsq_tensor_sign_margins.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_sign_margins(const bsq_options *options, const bsq_tensor *x, bsq_tensor **margins)
+     * }
+     */
+    public static MemorySegment bsq_tensor_sign_margins$address() {
+        return bsq_tensor_sign_margins.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_sign_margins(const bsq_options *options, const bsq_tensor *x, bsq_tensor **margins)
+     * }
+     */
+    public static MemorySegment bsq_tensor_sign_margins(MemorySegment options, MemorySegment x, MemorySegment margins) {
+        var mh$ = bsq_tensor_sign_margins.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_tensor_sign_margins", options, x, margins);
+            }
+            return (MemorySegment)mh$.invokeExact(options, x, margins);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {

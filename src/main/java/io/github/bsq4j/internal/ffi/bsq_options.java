@@ -37,6 +37,10 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     double straight_through_scale;
  *     double entropy_fraction;
  *     int64_t entropy_seed;
+ *     int32_t bit_order;
+ *     int32_t tie;
+ *     int32_t code_scale;
+ *     int32_t byte_form;
  * }
  * }
  */
@@ -68,7 +72,11 @@ public class bsq_options {
         Bsq.C_DOUBLE.withName("commitment_weight"),
         Bsq.C_DOUBLE.withName("straight_through_scale"),
         Bsq.C_DOUBLE.withName("entropy_fraction"),
-        Bsq.C_LONG.withName("entropy_seed")
+        Bsq.C_LONG.withName("entropy_seed"),
+        Bsq.C_INT.withName("bit_order"),
+        Bsq.C_INT.withName("tie"),
+        Bsq.C_INT.withName("code_scale"),
+        Bsq.C_INT.withName("byte_form")
     ).withName("bsq_options");
 
     /**
@@ -1044,6 +1052,182 @@ public class bsq_options {
      */
     public static void entropy_seed(MemorySegment struct, long fieldValue) {
         struct.set(entropy_seed$LAYOUT, entropy_seed$OFFSET, fieldValue);
+    }
+
+    private static final OfInt bit_order$LAYOUT = (OfInt)$LAYOUT.select(groupElement("bit_order"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t bit_order
+     * }
+     */
+    public static final OfInt bit_order$layout() {
+        return bit_order$LAYOUT;
+    }
+
+    private static final long bit_order$OFFSET = $LAYOUT.byteOffset(groupElement("bit_order"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t bit_order
+     * }
+     */
+    public static final long bit_order$offset() {
+        return bit_order$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t bit_order
+     * }
+     */
+    public static int bit_order(MemorySegment struct) {
+        return struct.get(bit_order$LAYOUT, bit_order$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t bit_order
+     * }
+     */
+    public static void bit_order(MemorySegment struct, int fieldValue) {
+        struct.set(bit_order$LAYOUT, bit_order$OFFSET, fieldValue);
+    }
+
+    private static final OfInt tie$LAYOUT = (OfInt)$LAYOUT.select(groupElement("tie"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t tie
+     * }
+     */
+    public static final OfInt tie$layout() {
+        return tie$LAYOUT;
+    }
+
+    private static final long tie$OFFSET = $LAYOUT.byteOffset(groupElement("tie"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t tie
+     * }
+     */
+    public static final long tie$offset() {
+        return tie$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t tie
+     * }
+     */
+    public static int tie(MemorySegment struct) {
+        return struct.get(tie$LAYOUT, tie$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t tie
+     * }
+     */
+    public static void tie(MemorySegment struct, int fieldValue) {
+        struct.set(tie$LAYOUT, tie$OFFSET, fieldValue);
+    }
+
+    private static final OfInt code_scale$LAYOUT = (OfInt)$LAYOUT.select(groupElement("code_scale"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t code_scale
+     * }
+     */
+    public static final OfInt code_scale$layout() {
+        return code_scale$LAYOUT;
+    }
+
+    private static final long code_scale$OFFSET = $LAYOUT.byteOffset(groupElement("code_scale"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t code_scale
+     * }
+     */
+    public static final long code_scale$offset() {
+        return code_scale$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t code_scale
+     * }
+     */
+    public static int code_scale(MemorySegment struct) {
+        return struct.get(code_scale$LAYOUT, code_scale$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t code_scale
+     * }
+     */
+    public static void code_scale(MemorySegment struct, int fieldValue) {
+        struct.set(code_scale$LAYOUT, code_scale$OFFSET, fieldValue);
+    }
+
+    private static final OfInt byte_form$LAYOUT = (OfInt)$LAYOUT.select(groupElement("byte_form"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t byte_form
+     * }
+     */
+    public static final OfInt byte_form$layout() {
+        return byte_form$LAYOUT;
+    }
+
+    private static final long byte_form$OFFSET = $LAYOUT.byteOffset(groupElement("byte_form"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t byte_form
+     * }
+     */
+    public static final long byte_form$offset() {
+        return byte_form$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t byte_form
+     * }
+     */
+    public static int byte_form(MemorySegment struct) {
+        return struct.get(byte_form$LAYOUT, byte_form$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t byte_form
+     * }
+     */
+    public static void byte_form(MemorySegment struct, int fieldValue) {
+        struct.set(byte_form$LAYOUT, byte_form$OFFSET, fieldValue);
     }
 
     /**
