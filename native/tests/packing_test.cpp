@@ -390,7 +390,8 @@ TEST(what_is_no_code) {
   indices[8] = 0;
   indices[7] = 0x80;
   CHECK_FAILS(convert(options, BSQ_CODES_INDICES, options, BSQ_CODES_BYTES, 2, indices, to),
-              BSQ_INVALID_ARGUMENT, "indices[0] is -9223372036854775808, expected 0 to 7 for code_dim 3");
+              BSQ_INVALID_ARGUMENT,
+              "indices[0] is -9223372036854775808, expected 0 to 7 for code_dim 3");
   Bytes words(8, 0xFF);
   CHECK_FAILS(unpack(options, Batch{1}, BSQ_CODES_WORDS, words, quantized), BSQ_INVALID_ARGUMENT,
               "packed[0, 0] is 0xffffffffffffffff, whose padding is not 0: codes of code_dim 3 "

@@ -177,11 +177,9 @@ BSQ_API const char* bsq_device_implementation(int32_t device_type);
 #define BSQ_SCALE_UNIT 0 /* +-1/sqrt(code_dim) */
 #define BSQ_SCALE_ONE 1  /* +-1 */
 
-/* Packed bytes. */
-#define BSQ_BYTES_PLAIN 0 /* the bits, 0 to 255 */
-#define BSQ_BYTES_OFFSET                                                   \
-  1 /* that less 128, as signed bytes: each byte's highest bit is inverted \
-     */
+/* Packed bytes. OFFSET is for systems with signed bytes: each byte's highest bit is inverted. */
+#define BSQ_BYTES_PLAIN 0  /* the bits, 0 to 255 */
+#define BSQ_BYTES_OFFSET 1 /* that less 128, -128 to 127 */
 
 /*
  * Options. bsq_options_init sets all fields to the defaults. The struct grows only at its end: a

@@ -185,6 +185,7 @@ public final class BinarySphericalQuantizer {
    * @return indices, INT64
    */
   public Tensor encode(Arena arena, Tensor x) {
+    options.requireIndices();
     shapes.requireVectors("x", x);
     return new Tensor(arena, NativeTensors.encode(arena, nativeOptions, x.handle()));
   }
@@ -321,7 +322,8 @@ public final class BinarySphericalQuantizer {
     ValueLayout layout = hostLayout(dtype);
     options.requireLosses();
     long rowBytes = shapes.rowBytes(items * positions, layout);
-    long indexBytes = shapes.indexBytes(items * positions);
+    long indexBytes =
+        MemorySegment.NULL.equals(indicesOut) ? 0 : shapes.indexBytes(items * positions);
     boolean direct =
         HostBuffers.isDirect(x, layout)
             && HostBuffers.isDirect(quantizedOut, layout)
@@ -817,9 +819,221 @@ public final class BinarySphericalQuantizer {
    * @return indices, INT64
    */
   public Tensor codesToIndices(Arena arena, Tensor codes) {
+    options.requireIndices();
     shapes.requireRows("codes", codes);
     requireSigned("codes", codes);
     return new Tensor(arena, NativeTensors.codesToIndices(arena, nativeOptions, codes.handle()));
+  }
+
+  // Packed codes
+
+  /**
+   * The bits of each row of {@code x}, packed: straight from the vectors, as fast as {@link
+   * #encode}, and for codes of any size.
+   *
+   * @param x vectors of {@code dtype}
+   * @param layout {@link CodeLayout#BYTES} or {@link CodeLayout#WORDS}
+   * @param packedOut {@code [items, positions, codebooks, elements]} of the layout
+   */
+  public void pack(
+      MemorySegment x, DType dtype, Batch batch, CodeLayout layout, MemorySegment packedOut) {
+    ValueLayout element = hostLayout(dtype);
+    ValueLayout packedElement = requirePacked(layout).elementLayout();
+    long rows = requireNonNull(batch, "batch").rows();
+    long rowBytes = shapes.rowBytes(rows, element);
+    long packedBytes = shapes.codeBytes(layout, rows);
+    boolean direct =
+        HostBuffers.isDirect(x, element) && HostBuffers.isDirect(packedOut, packedElement);
+    try (HostBuffers buffers = HostBuffers.open(direct)) {
+      MemorySegment in = buffers.input("x", x, rowBytes, element);
+      MemorySegment out = buffers.output("packedOut", packedOut, packedBytes, packedElement);
+      HostBuffers.requireApart("packedOut", packedOut, packedBytes, "x", x, rowBytes);
+      NativeCalls.pack(nativeOptions, dtype, batch.items(), batch.positions(), in, layout, out);
+      buffers.copyBack();
+    }
+  }
+
+  /** The bits of each row of {@code x}, which holds whole rows, as {@link CodeLayout#BYTES}. */
+  public byte[] packBytes(float[] x) {
+    return packBytes(HostArray.of("x", x));
+  }
+
+  /** The bits of each row of {@code x}, which holds whole rows, as {@link CodeLayout#BYTES}. */
+  public byte[] packBytes(double[] x) {
+    return packBytes(HostArray.of("x", x));
+  }
+
+  private byte[] packBytes(HostArray<?> x) {
+    Batch batch = shapes.batch(x);
+    byte[] packed = new byte[(int) batch.rows() * CodeLayout.BYTES.elementsPerRow(options)];
+    pack(x.segment(), x.dtype(), batch, CodeLayout.BYTES, MemorySegment.ofArray(packed));
+    return packed;
+  }
+
+  /** The bits of each row of {@code x}, which holds whole rows, as {@link CodeLayout#WORDS}. */
+  public long[] packWords(float[] x) {
+    return packWords(HostArray.of("x", x));
+  }
+
+  /** The bits of each row of {@code x}, which holds whole rows, as {@link CodeLayout#WORDS}. */
+  public long[] packWords(double[] x) {
+    return packWords(HostArray.of("x", x));
+  }
+
+  private long[] packWords(HostArray<?> x) {
+    Batch batch = shapes.batch(x);
+    long[] packed = new long[(int) batch.rows() * CodeLayout.WORDS.elementsPerRow(options)];
+    pack(x.segment(), x.dtype(), batch, CodeLayout.WORDS, MemorySegment.ofArray(packed));
+    return packed;
+  }
+
+  /**
+   * The bits of each row of {@code x}, packed.
+   *
+   * @param arena where the result lives
+   * @param x vectors of a floating-point type
+   * @param layout {@link CodeLayout#BYTES} or {@link CodeLayout#WORDS}
+   * @return of the layout's type: the dimensions of the rows, then one of {@code codebooks} where
+   *     there are several, then one of a code's elements
+   */
+  public Tensor pack(Arena arena, Tensor x, CodeLayout layout) {
+    shapes.requireVectors("x", x);
+    return new Tensor(
+        arena, NativeTensors.pack(arena, nativeOptions, x.handle(), requirePacked(layout)));
+  }
+
+  private static CodeLayout requirePacked(CodeLayout layout) {
+    if (requireNonNull(layout, "layout") != CodeLayout.BYTES && layout != CodeLayout.WORDS) {
+      throw new IllegalArgumentException("layout is " + layout + ", expected BYTES or WORDS");
+    }
+    return layout;
+  }
+
+  /**
+   * The codes that are stored in some layout, as vectors: see {@link #decode}. Elements that no
+   * code has are refused with their position and value: indices of 2<sup>groupSize</sup> or more,
+   * bits beyond the last component that are not 0, and {@link CodeLayout#BITS} above 1.
+   *
+   * @param codes {@code [items, positions, codebooks, elements]} of the layout
+   * @param quantizedOut vectors of {@code dtype}
+   */
+  public void unpack(
+      MemorySegment codes,
+      CodeLayout layout,
+      Batch batch,
+      DType dtype,
+      MemorySegment quantizedOut) {
+    ValueLayout element = hostLayout(dtype);
+    ValueLayout codeElement = requireNonNull(layout, "layout").elementLayout();
+    long rows = requireNonNull(batch, "batch").rows();
+    long rowBytes = shapes.rowBytes(rows, element);
+    long codeBytes = shapes.codeBytes(layout, rows);
+    boolean direct =
+        HostBuffers.isDirect(codes, codeElement) && HostBuffers.isDirect(quantizedOut, element);
+    try (HostBuffers buffers = HostBuffers.open(direct)) {
+      MemorySegment in = buffers.input("codes", codes, codeBytes, codeElement);
+      MemorySegment out = buffers.output("quantizedOut", quantizedOut, rowBytes, element);
+      HostBuffers.requireApart("quantizedOut", quantizedOut, rowBytes, "codes", codes, codeBytes);
+      NativeCalls.unpack(nativeOptions, dtype, batch.items(), batch.positions(), layout, in, out);
+      buffers.copyBack();
+    }
+  }
+
+  /** The codes of {@link CodeLayout#BYTES}, which are those of whole rows. */
+  public float[] unpackBytes(byte[] packed) {
+    Batch batch =
+        shapes.batchOfCodes("packed", requireNonNull(packed, "packed").length, CodeLayout.BYTES);
+    return unpack(MemorySegment.ofArray(packed), CodeLayout.BYTES, batch);
+  }
+
+  /** The codes of {@link CodeLayout#WORDS}, which are those of whole rows. */
+  public float[] unpackWords(long[] packed) {
+    Batch batch =
+        shapes.batchOfCodes("packed", requireNonNull(packed, "packed").length, CodeLayout.WORDS);
+    return unpack(MemorySegment.ofArray(packed), CodeLayout.WORDS, batch);
+  }
+
+  private float[] unpack(MemorySegment packed, CodeLayout layout, Batch batch) {
+    float[] quantized = new float[shapes.arrayLength(batch)];
+    unpack(packed, layout, batch, DType.FLOAT32, MemorySegment.ofArray(quantized));
+    return quantized;
+  }
+
+  /**
+   * The codes that are stored in some layout, as vectors.
+   *
+   * @param arena where the result lives
+   * @param codes of the layout's type, shaped as what {@link #pack(Arena, Tensor, CodeLayout)}
+   *     gives, or, of {@link CodeLayout#INDICES}, as what {@link #encode(Arena, Tensor)} gives
+   * @param dtype the floating-point type of the result
+   * @return vectors of {@code dtype}
+   */
+  public Tensor unpack(Arena arena, Tensor codes, CodeLayout layout, DType dtype) {
+    requireNonNull(codes, "codes");
+    requireNonNull(dtype, "dtype").requireFloatingPoint("dtype");
+    if (requireNonNull(layout, "layout") == CodeLayout.INDICES) {
+      return decode(arena, codes, dtype);
+    }
+    shapes.requireCodes("codes", codes, layout);
+    return new Tensor(
+        arena, NativeTensors.unpack(arena, nativeOptions, codes.handle(), layout, dtype));
+  }
+
+  // Sign margins
+
+  /**
+   * How near each code is to another: the smallest |u<sub>d</sub>| of its components. Where vectors
+   * are known with an error, or computed in lower precision, a code may flip whose margin is not
+   * above that error, relative to ‖x‖. With {@link NonFinitePolicy#PROPAGATE}, NaN for codes that
+   * are not finite.
+   *
+   * @param x vectors of {@code dtype}
+   * @param marginsOut {@code [items, positions, codebooks]} of {@code dtype}
+   */
+  public void signMargins(MemorySegment x, DType dtype, Batch batch, MemorySegment marginsOut) {
+    ValueLayout layout = hostLayout(dtype);
+    long rows = requireNonNull(batch, "batch").rows();
+    long rowBytes = shapes.rowBytes(rows, layout);
+    long marginBytes = HostBuffers.byteSize(rows, options.codebooks(), layout.byteSize());
+    boolean direct = HostBuffers.isDirect(x, layout) && HostBuffers.isDirect(marginsOut, layout);
+    try (HostBuffers buffers = HostBuffers.open(direct)) {
+      MemorySegment in = buffers.input("x", x, rowBytes, layout);
+      MemorySegment out = buffers.output("marginsOut", marginsOut, marginBytes, layout);
+      HostBuffers.requireApart("marginsOut", marginsOut, marginBytes, "x", x, rowBytes);
+      NativeCalls.signMargins(nativeOptions, dtype, batch.items(), batch.positions(), in, out);
+      buffers.copyBack();
+    }
+  }
+
+  /** The margin of each code of {@code x}, which holds whole rows. */
+  public float[] signMargins(float[] x) {
+    HostArray<float[]> in = HostArray.of("x", x);
+    Batch batch = shapes.batch(in);
+    float[] margins = new float[(int) batch.rows() * options.codebooks()];
+    signMargins(in.segment(), in.dtype(), batch, MemorySegment.ofArray(margins));
+    return margins;
+  }
+
+  /** The margin of each code of {@code x}, which holds whole rows. */
+  public double[] signMargins(double[] x) {
+    HostArray<double[]> in = HostArray.of("x", x);
+    Batch batch = shapes.batch(in);
+    double[] margins = new double[(int) batch.rows() * options.codebooks()];
+    signMargins(in.segment(), in.dtype(), batch, MemorySegment.ofArray(margins));
+    return margins;
+  }
+
+  /**
+   * The margin of each code.
+   *
+   * @param arena where the result lives
+   * @param x vectors of a floating-point type
+   * @return of the type of {@code x}: the dimensions of the rows, then one of {@code codebooks}
+   *     where there are several; {@code [1]} where that leaves none
+   */
+  public Tensor signMargins(Arena arena, Tensor x) {
+    shapes.requireVectors("x", x);
+    return new Tensor(arena, NativeTensors.signMargins(arena, nativeOptions, x.handle()));
   }
 
   @Override

@@ -42,8 +42,9 @@ import java.util.OptionalInt;
  * @param codebooks K, the number of codes of a row, side by side: 1 to {@value #MAX_CODEBOOKS}; 1
  *     by default
  * @param groupSize g, the number of bits of an index: 1 to {@value #MAX_GROUP_SIZE}, a divisor of
- *     {@code codeDim}, and {@code codeDim} itself by default. For exact losses up to {@value
- *     #MAX_LOSS_CODE_DIM}, and up to {@value #MAX_LOSS_GROUP_SIZE} if there are several groups
+ *     {@code codeDim}, and {@code codeDim} itself by default. Where that is larger, codes have no
+ *     indices, and can be packed alone. For exact losses up to {@value #MAX_LOSS_CODE_DIM}, and up
+ *     to {@value #MAX_LOSS_GROUP_SIZE} if there are several groups
  * @param inverseTemperature β of the softmax over codes that the losses are made of: 0 to 1e30; 100
  *     by default
  * @param entropyForm which distributions the entropies are of; exactly the groups' by default
@@ -69,6 +70,8 @@ import java.util.OptionalInt;
  * @param channelFirst whether vectors come as {@code [items, codebooks·codeDim, positions]} rather
  *     than {@code [items, positions, codebooks·codeDim]}: read and written where they are; false by
  *     default
+ * @param convention the order of the bits, the bit of 0, and the values and bytes of codes;
+ *     SpeechBrain's by default
  * @param nonFinitePolicy what happens to rows with NaN or infinities; refused by default
  * @param implementation what computes; automatic by default
  */
@@ -90,11 +93,12 @@ public record QuantizerOptions(
     double commitmentWeight,
     double straightThroughScale,
     boolean channelFirst,
+    Convention convention,
     NonFinitePolicy nonFinitePolicy,
     Implementation implementation) {
 
   /** The largest number of components of a code. */
-  public static final int MAX_CODE_DIM = 1024;
+  public static final int MAX_CODE_DIM = 4096;
 
   /** The largest number of codes of a row. */
   public static final int MAX_CODEBOOKS = 1024;
@@ -145,6 +149,7 @@ public record QuantizerOptions(
     requireNonNull(commitment, "commitment");
     requireFinite("commitmentWeight", commitmentWeight);
     requireFinite("straightThroughScale", straightThroughScale);
+    requireNonNull(convention, "convention");
     requireNonNull(nonFinitePolicy, "nonFinitePolicy");
     requireNonNull(implementation, "implementation");
   }
@@ -211,6 +216,7 @@ public record QuantizerOptions(
     builder.commitmentWeight = commitmentWeight;
     builder.straightThroughScale = straightThroughScale;
     builder.channelFirst = channelFirst;
+    builder.convention = convention;
     builder.nonFinitePolicy = nonFinitePolicy;
     builder.implementation = implementation;
     return builder;
@@ -260,12 +266,23 @@ public record QuantizerOptions(
     }
   }
 
-  private static void requireGroupSize(int groupSize, int codeDim) {
-    if (groupSize == codeDim && codeDim > MAX_GROUP_SIZE) {
+  /**
+   * Makes sure that codes have indices.
+   *
+   * @throws IllegalArgumentException if they have too many bits
+   */
+  void requireIndices() {
+    if (groupSize > MAX_GROUP_SIZE) {
       throw new IllegalArgumentException(
           ("codeDim is %d, but an index has at most %d bits: set groupSize, for an index of each"
-                  + " group")
+                  + " group, or pack the bits")
               .formatted(codeDim, MAX_GROUP_SIZE));
+    }
+  }
+
+  private static void requireGroupSize(int groupSize, int codeDim) {
+    if (groupSize == codeDim) {
+      return;
     }
     requireRange("groupSize", groupSize, MAX_GROUP_SIZE);
     if (codeDim % groupSize != 0) {
@@ -309,6 +326,7 @@ public record QuantizerOptions(
     private double commitmentWeight;
     private double straightThroughScale = 1.0;
     private boolean channelFirst;
+    private Convention convention = Convention.SPEECHBRAIN;
     private NonFinitePolicy nonFinitePolicy = NonFinitePolicy.REFUSE;
     private Implementation implementation = Implementation.AUTOMATIC;
 
@@ -412,6 +430,12 @@ public record QuantizerOptions(
       return this;
     }
 
+    /** Sets {@link QuantizerOptions#convention}. */
+    public Builder convention(Convention value) {
+      convention = value;
+      return this;
+    }
+
     /** Sets {@link QuantizerOptions#nonFinitePolicy}. */
     public Builder nonFinitePolicy(NonFinitePolicy value) {
       nonFinitePolicy = value;
@@ -449,6 +473,7 @@ public record QuantizerOptions(
           commitmentWeight,
           straightThroughScale,
           channelFirst,
+          convention,
           nonFinitePolicy,
           implementation);
     }

@@ -34,6 +34,7 @@ final class QuantizerShapes {
   }
 
   long indexBytes(long rows) {
+    options.requireIndices();
     return HostBuffers.byteSize(rows, indicesPerRow, ValueLayout.JAVA_LONG.byteSize());
   }
 
@@ -75,17 +76,43 @@ final class QuantizerShapes {
     }
   }
 
+  long codeBytes(CodeLayout layout, long rows) {
+    if (layout == CodeLayout.INDICES) {
+      options.requireIndices();
+    }
+    return HostBuffers.byteSize(
+        rows, layout.elementsPerRow(options), layout.elementLayout().byteSize());
+  }
+
+  /** So many whole rows of codes as there are. */
+  Batch batchOfCodes(String name, int length, CodeLayout layout) {
+    int elements = layout.elementsPerRow(options);
+    if (length % elements != 0) {
+      throw new IllegalArgumentException(
+          "%s has %d elements, which are no whole rows of %d (%s of %s)"
+              .formatted(name, length, elements, layout, rowName()));
+    }
+    return Batch.of(length / elements);
+  }
+
   /** An array for the indices of vectors that are in an array. */
   long[] newIndices(Batch batch) {
+    options.requireIndices();
     return new long[(int) batch.rows() * indicesPerRow];
   }
 
   /** The length of an array for the vectors of indices that are in an array. */
   int arrayLength(Batch batch) {
-    long length = batch.rows() * rowLength;
+    return arrayLength(batch.rows(), rowLength);
+  }
+
+  /** The length of an array of so many rows, which are those of an array. */
+  static int arrayLength(long rows, int elements) {
+    long length = rows * elements;
     if (length > Integer.MAX_VALUE - 8) { // what JVMs allow
       throw new IllegalArgumentException(
-          batch.rows() + " rows of " + rowName() + " do not fit into an array; use segments");
+          "%d rows of %d elements do not fit into an array; use segments"
+              .formatted(rows, elements));
     }
     return (int) length;
   }
@@ -141,12 +168,37 @@ final class QuantizerShapes {
   }
 
   void requireIndices(Tensor indices) {
+    options.requireIndices();
     if (requireNonNull(indices, "indices").dtype().isFloatingPoint()) {
       throw new IllegalArgumentException(
           "indices is " + indices.dtype() + ", expected an integer type");
     }
-    long[] shape = indices.shape();
-    long[] last = indexDimensions();
+    requireCodeDimensions("indices", indices, indexDimensions(), indicesName());
+  }
+
+  /** Codes of a layout; of indices, of their own type. */
+  void requireCodes(String name, Tensor codes, CodeLayout layout) {
+    if (requireNonNull(codes, name).dtype() != layout.dtype()) {
+      throw new IllegalArgumentException(
+          "%s is %s, expected %s for %s".formatted(name, codes.dtype(), layout.dtype(), layout));
+    }
+    if (layout == CodeLayout.INDICES) {
+      options.requireIndices();
+      requireCodeDimensions(name, codes, indexDimensions(), indicesName());
+    } else {
+      requireCodeDimensions(
+          name,
+          codes,
+          LongStream.concat(
+                  LongStream.of(options.codebooks()).filter(count -> count > 1),
+                  LongStream.of(layout.elements(options)))
+              .toArray(),
+          "%s of %s".formatted(layout, rowName()));
+    }
+  }
+
+  private void requireCodeDimensions(String name, Tensor codes, long[] last, String lastName) {
+    long[] shape = codes.shape();
     int rows = shape.length - last.length;
     // Channels that come second come after the items, which may not be missing then.
     boolean rowless = options.channelFirst() && rows == 0;
@@ -154,17 +206,18 @@ final class QuantizerShapes {
         || rowless
         || !Arrays.equals(last, Arrays.copyOfRange(shape, rows, shape.length))) {
       throw new IllegalArgumentException(
-          "indices has shape %s, expected %slast dimensions %s of %s"
+          "%s has shape %s, expected %slast dimensions %s of %s"
               .formatted(
+                  name,
                   Arrays.toString(shape),
                   rowless ? "dimensions of rows and " : "",
                   Arrays.toString(last),
-                  indicesName()));
+                  lastName));
     }
     if (rows == NativeTensors.MAX_RANK) {
       throw new IllegalArgumentException(
-          "indices has %d dimensions, expected one less, for the result has one more"
-              .formatted(shape.length));
+          "%s has %d dimensions, expected one less, for the result has one more"
+              .formatted(name, shape.length));
     }
   }
 

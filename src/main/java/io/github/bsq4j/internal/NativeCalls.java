@@ -1,7 +1,12 @@
 package io.github.bsq4j.internal;
 
+import io.github.bsq4j.BitOrder;
 import io.github.bsq4j.BsqException;
+import io.github.bsq4j.ByteForm;
+import io.github.bsq4j.CodeLayout;
+import io.github.bsq4j.CodeScale;
 import io.github.bsq4j.Commitment;
+import io.github.bsq4j.Convention;
 import io.github.bsq4j.DType;
 import io.github.bsq4j.Device;
 import io.github.bsq4j.EntropyFloor;
@@ -10,6 +15,7 @@ import io.github.bsq4j.Implementation;
 import io.github.bsq4j.Losses;
 import io.github.bsq4j.NonFinitePolicy;
 import io.github.bsq4j.QuantizerOptions;
+import io.github.bsq4j.TieRule;
 import io.github.bsq4j.internal.ffi.Bsq;
 import io.github.bsq4j.internal.ffi.bsq_losses;
 import io.github.bsq4j.internal.ffi.bsq_options;
@@ -68,7 +74,8 @@ public final class NativeCalls {
     bsq_options.struct_size(struct, bsq_options.sizeof());
     bsq_options.code_dim(struct, options.codeDim());
     bsq_options.codebooks(struct, options.codebooks());
-    bsq_options.group_size(struct, options.groupSize());
+    bsq_options.group_size(
+        struct, options.groupSize() == options.codeDim() ? 0 : options.groupSize());
     bsq_options.inverse_temperature(struct, options.inverseTemperature());
     bsq_options.entropy_form(struct, code(options.entropyForm()));
     bsq_options.entropy_floor(struct, code(options.entropyFloor().kind()));
@@ -93,6 +100,11 @@ public final class NativeCalls {
     bsq_options.commitment_weight(struct, options.commitmentWeight());
     bsq_options.straight_through_scale(struct, options.straightThroughScale());
     bsq_options.channel_first(struct, options.channelFirst() ? 1 : 0);
+    Convention convention = options.convention();
+    bsq_options.bit_order(struct, code(convention.bitOrder()));
+    bsq_options.tie(struct, code(convention.tie()));
+    bsq_options.code_scale(struct, code(convention.codeScale()));
+    bsq_options.byte_form(struct, code(convention.byteForm()));
     bsq_options.non_finite(
         struct,
         options.nonFinitePolicy() == NonFinitePolicy.PROPAGATE
@@ -262,6 +274,81 @@ public final class NativeCalls {
             indices.byteSize()));
   }
 
+  public static void pack(
+      MemorySegment options,
+      DType dtype,
+      long items,
+      long positions,
+      MemorySegment x,
+      CodeLayout layout,
+      MemorySegment packed) {
+    check(
+        Bsq.bsq_host_pack(
+            options,
+            code(dtype),
+            items,
+            positions,
+            x,
+            x.byteSize(),
+            code(layout),
+            packed,
+            packed.byteSize()));
+  }
+
+  public static void unpack(
+      MemorySegment options,
+      DType dtype,
+      long items,
+      long positions,
+      CodeLayout layout,
+      MemorySegment packed,
+      MemorySegment quantized) {
+    check(
+        Bsq.bsq_host_unpack(
+            options,
+            code(dtype),
+            items,
+            positions,
+            code(layout),
+            packed,
+            packed.byteSize(),
+            quantized,
+            quantized.byteSize()));
+  }
+
+  public static void convert(
+      MemorySegment fromOptions,
+      CodeLayout fromLayout,
+      MemorySegment toOptions,
+      CodeLayout toLayout,
+      long rows,
+      MemorySegment from,
+      MemorySegment to) {
+    check(
+        Bsq.bsq_host_convert(
+            fromOptions,
+            code(fromLayout),
+            toOptions,
+            code(toLayout),
+            rows,
+            from,
+            from.byteSize(),
+            to,
+            to.byteSize()));
+  }
+
+  public static void signMargins(
+      MemorySegment options,
+      DType dtype,
+      long items,
+      long positions,
+      MemorySegment x,
+      MemorySegment margins) {
+    check(
+        Bsq.bsq_host_sign_margins(
+            options, code(dtype), items, positions, x, x.byteSize(), margins, margins.byteSize()));
+  }
+
   // What the process runs on
 
   /** The version of LibTorch in this process, as "2.13.0". */
@@ -339,6 +426,43 @@ public final class NativeCalls {
     return switch (kind) {
       case CLAMP -> Bsq.BSQ_FLOOR_CLAMP();
       case ADD -> Bsq.BSQ_FLOOR_ADD();
+    };
+  }
+
+  private static int code(BitOrder order) {
+    return switch (order) {
+      case MOST_SIGNIFICANT_FIRST -> Bsq.BSQ_ORDER_MOST_FIRST();
+      case LEAST_SIGNIFICANT_FIRST -> Bsq.BSQ_ORDER_LEAST_FIRST();
+    };
+  }
+
+  private static int code(TieRule tie) {
+    return switch (tie) {
+      case ZERO -> Bsq.BSQ_TIE_ZERO();
+      case ONE -> Bsq.BSQ_TIE_ONE();
+    };
+  }
+
+  private static int code(CodeScale scale) {
+    return switch (scale) {
+      case UNIT -> Bsq.BSQ_SCALE_UNIT();
+      case ONE -> Bsq.BSQ_SCALE_ONE();
+    };
+  }
+
+  private static int code(ByteForm form) {
+    return switch (form) {
+      case PLAIN -> Bsq.BSQ_BYTES_PLAIN();
+      case OFFSET -> Bsq.BSQ_BYTES_OFFSET();
+    };
+  }
+
+  static int code(CodeLayout layout) {
+    return switch (layout) {
+      case INDICES -> Bsq.BSQ_CODES_INDICES();
+      case BYTES -> Bsq.BSQ_CODES_BYTES();
+      case WORDS -> Bsq.BSQ_CODES_WORDS();
+      case BITS -> Bsq.BSQ_CODES_BITS();
     };
   }
 

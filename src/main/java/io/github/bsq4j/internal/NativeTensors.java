@@ -2,6 +2,7 @@ package io.github.bsq4j.internal;
 
 import static java.util.Objects.requireNonNull;
 
+import io.github.bsq4j.CodeLayout;
 import io.github.bsq4j.DType;
 import io.github.bsq4j.Device;
 import io.github.bsq4j.Losses;
@@ -164,6 +165,44 @@ public final class NativeTensors {
   public static MemorySegment codesToIndices(
       Arena arena, MemorySegment options, MemorySegment codes) {
     return tensor(arena, (_, out) -> Bsq.bsq_tensor_codes_to_indices(options, codes, out));
+  }
+
+  public static MemorySegment pack(
+      Arena arena, MemorySegment options, MemorySegment x, CodeLayout layout) {
+    return tensor(
+        arena, (_, out) -> Bsq.bsq_tensor_pack(options, x, NativeCalls.code(layout), out));
+  }
+
+  public static MemorySegment unpack(
+      Arena arena, MemorySegment options, MemorySegment packed, CodeLayout layout, DType dtype) {
+    return tensor(
+        arena,
+        (_, out) ->
+            Bsq.bsq_tensor_unpack(
+                options, packed, NativeCalls.code(layout), NativeCalls.code(dtype), out));
+  }
+
+  public static MemorySegment convert(
+      Arena arena,
+      MemorySegment fromOptions,
+      CodeLayout fromLayout,
+      MemorySegment toOptions,
+      CodeLayout toLayout,
+      MemorySegment codes) {
+    return tensor(
+        arena,
+        (_, out) ->
+            Bsq.bsq_tensor_convert(
+                fromOptions,
+                NativeCalls.code(fromLayout),
+                toOptions,
+                NativeCalls.code(toLayout),
+                codes,
+                out));
+  }
+
+  public static MemorySegment signMargins(Arena arena, MemorySegment options, MemorySegment x) {
+    return tensor(arena, (_, out) -> Bsq.bsq_tensor_sign_margins(options, x, out));
   }
 
   /** A quantization, not a tensor; {@code mask} is {@link MemorySegment#NULL} for none. */

@@ -365,6 +365,15 @@ public class Bsq extends Bsq$shared {
     public static int BSQ_BYTES_PLAIN() {
         return BSQ_BYTES_PLAIN;
     }
+    private static final int BSQ_BYTES_OFFSET = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_BYTES_OFFSET 1
+     * }
+     */
+    public static int BSQ_BYTES_OFFSET() {
+        return BSQ_BYTES_OFFSET;
+    }
     private static final int BSQ_CODES_INDICES = (int)0L;
     /**
      * {@snippet lang=c :
