@@ -36,6 +36,11 @@ public enum CodeLayout {
     return dtype;
   }
 
+  /** The bytes of an element. */
+  public int elementSize() {
+    return dtype == DType.INT64 ? Long.BYTES : Byte.BYTES;
+  }
+
   /** How many elements a code of these options has. */
   public int elements(QuantizerOptions options) {
     return switch (this) {

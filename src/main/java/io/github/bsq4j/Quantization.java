@@ -20,17 +20,21 @@ public final class Quantization {
   private final QuantizerOptions options;
   private final MemorySegment handle;
   private final Tensor quantized;
-  private final Tensor indices;
+  private final Tensor indices; // null where codes have none
 
   /** The results of a handle that is bound to this arena. */
   Quantization(QuantizerOptions options, Arena arena, MemorySegment handle) {
     this.options = options;
     this.handle = handle;
     this.quantized = new Tensor(arena, NativeTensors.quantized(arena, handle));
-    this.indices = new Tensor(arena, NativeTensors.indices(arena, handle));
+    this.indices =
+        options.hasIndices() ? new Tensor(arena, NativeTensors.indices(arena, handle)) : null;
   }
 
-  /** The quantized rows, of the shape, type and device of x: every component is ±1/√codeDim. */
+  /**
+   * The quantized rows, of the shape, type and device of x: every component is ±1/√codeDim, or ±1
+   * with {@link CodeScale#ONE}.
+   */
   public Tensor quantized() {
     return quantized;
   }
@@ -38,8 +42,11 @@ public final class Quantization {
   /**
    * One index in [0, 2<sup>groupSize</sup>) for each group of bits of each code, INT64: of the
    * shape that {@link BinarySphericalQuantizer#encode(Arena, Tensor)} gives them.
+   *
+   * @throws IllegalArgumentException if codes have too many bits for an index
    */
   public Tensor indices() {
+    options.requireIndices();
     return indices;
   }
 

@@ -266,13 +266,18 @@ public record QuantizerOptions(
     }
   }
 
+  /** Whether the bits of a group fit into an index. */
+  boolean hasIndices() {
+    return groupSize <= MAX_GROUP_SIZE;
+  }
+
   /**
    * Makes sure that codes have indices.
    *
    * @throws IllegalArgumentException if they have too many bits
    */
   void requireIndices() {
-    if (groupSize > MAX_GROUP_SIZE) {
+    if (!hasIndices()) {
       throw new IllegalArgumentException(
           ("codeDim is %d, but an index has at most %d bits: set groupSize, for an index of each"
                   + " group, or pack the bits")

@@ -34,6 +34,7 @@ class QuantizerOptionsTest {
             0,
             1,
             false,
+            Convention.SPEECHBRAIN,
             NonFinitePolicy.REFUSE,
             Implementation.AUTOMATIC);
     assertEquals(expected, QuantizerOptions.of(13));
@@ -60,6 +61,7 @@ class QuantizerOptionsTest {
             .commitmentWeight(0.75)
             .straightThroughScale(8)
             .channelFirst(true)
+            .convention(Convention.KRONOS)
             .nonFinitePolicy(NonFinitePolicy.PROPAGATE)
             .implementation(Implementation.OPERATORS)
             .build();
@@ -82,6 +84,7 @@ class QuantizerOptionsTest {
             0.75,
             8,
             true,
+            Convention.KRONOS,
             NonFinitePolicy.PROPAGATE,
             Implementation.OPERATORS),
         options);
@@ -128,9 +131,9 @@ class QuantizerOptionsTest {
   }
 
   @ParameterizedTest
-  @ValueSource(ints = {Integer.MIN_VALUE, -1, 0, 1025, Integer.MAX_VALUE})
+  @ValueSource(ints = {Integer.MIN_VALUE, -1, 0, 4097, Integer.MAX_VALUE})
   void countsOutOfRange(int count) {
-    assertRefused("codeDim is " + count + ", expected 1 to 1024", QuantizerOptions.builder(count));
+    assertRefused("codeDim is " + count + ", expected 1 to 4096", QuantizerOptions.builder(count));
     assertRefused(
         "codebooks is " + count + ", expected 1 to 1024",
         QuantizerOptions.builder(1).codebooks(count));
@@ -147,21 +150,18 @@ class QuantizerOptionsTest {
     assertRefused(
         "groupSize is 26, which does not divide codeDim 13",
         QuantizerOptions.builder(13).groupSize(26));
-    assertRefused(
-        "codeDim is 64, but an index has at most 63 bits: set groupSize, for an index of each"
-            + " group",
-        QuantizerOptions.builder(64));
     assertRefused("groupSize is 64, expected 1 to 63", QuantizerOptions.builder(128).groupSize(64));
   }
 
   @Test
   void theLargestCodes() {
     assertEquals(63, QuantizerOptions.of(63).groupSize());
-    QuantizerOptions largest = QuantizerOptions.builder(1024).codebooks(1024).groupSize(32).build();
-    assertEquals(1 << 20, largest.rowLength());
-    assertEquals(32, largest.groups());
-    assertEquals(1 << 15, largest.indicesPerRow());
-    assertEquals(1024, QuantizerOptions.builder(1024).groupSize(1).build().groups());
+    QuantizerOptions largest = QuantizerOptions.builder(4096).codebooks(1024).groupSize(32).build();
+    assertEquals(1 << 22, largest.rowLength());
+    assertEquals(128, largest.groups());
+    assertEquals(1 << 17, largest.indicesPerRow());
+    assertEquals(4096, QuantizerOptions.builder(4096).groupSize(1).build().groups());
+    assertEquals(1, QuantizerOptions.of(4096).groups()); // which has no indices
   }
 
   @ParameterizedTest

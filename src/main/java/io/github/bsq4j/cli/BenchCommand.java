@@ -59,7 +59,7 @@ final class BenchCommand implements Callable<Integer> {
       paramLabel = "N",
       defaultValue = "13",
       description =
-          "The number of bits of a code, 1 to 63, or to 1024 with --groups. Where the losses would"
+          "The number of bits of a code, 1 to 63, or to 4096 with --groups. Where the losses would"
               + " take too much memory, encoding alone is timed (default: ${DEFAULT-VALUE}).")
   private int codeDim;
 

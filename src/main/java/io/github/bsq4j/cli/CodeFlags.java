@@ -76,7 +76,7 @@ final class CodeFlags {
               + codeDim
               + ", and an index has up to "
               + QuantizerOptions.MAX_GROUP_SIZE
-              + " bits; expected --groups, for an index of each group");
+              + " bits; expected --groups, for an index of each group, or --packed");
     }
   }
 

@@ -1,11 +1,10 @@
 package io.github.bsq4j.cli;
 
-import static java.util.stream.Collectors.joining;
-
 import com.google.gson.JsonObject;
 import io.github.bsq4j.Batch;
 import io.github.bsq4j.BinarySphericalQuantizer;
 import io.github.bsq4j.BsqException;
+import io.github.bsq4j.CodeLayout;
 import io.github.bsq4j.DType;
 import io.github.bsq4j.QuantizerOptions;
 import io.github.bsq4j.io.AtomicOutput;
@@ -19,7 +18,6 @@ import java.nio.file.FileSystemException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.concurrent.Callable;
-import java.util.stream.LongStream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -48,26 +46,34 @@ final class DecodeCommand implements Callable<Integer> {
   @Parameters(
       paramLabel = "CODES.npy",
       description =
-          "Indices of any integer type, as encode writes them: [...], with a dimension for"
-              + " codebooks and one for groups where there are several.")
+          "Codes as encode writes them: indices of any integer type, [...], with a dimension for"
+              + " codebooks and one for groups where there are several; or packed bytes.")
   private Path input;
 
   @Option(
       names = "--code-dim",
       paramLabel = "N",
       required = true,
-      description = "The number of bits of a code: 1 to 63, or to 1024 with --groups.")
+      description = "The number of bits of a code: 1 to 63, or to 4096 with --groups or --packed.")
   private int codeDim;
 
+  @Option(
+      names = "--packed",
+      description =
+          "The codes are packed bits, uint8 or int8 [..., ceil(code_dim / 8)], with a dimension"
+              + " for codebooks before where there are several.")
+  private boolean packed;
+
   @Mixin private CodeFlags codes;
+  @Mixin private ConventionFlag convention;
 
   @Option(
       names = {"-o", "--output"},
       paramLabel = "OUT.npy",
       required = true,
       description =
-          "Where to write the vectors [..., codebooks * code_dim]. A component is 1/sqrt(code_dim)"
-              + " where the bit is 1, else the negative of it.")
+          "Where to write the vectors [..., codebooks * code_dim]. A component is 1/sqrt(code_dim),"
+              + " or 1 in some conventions, where the bit is 1, else the negative of it.")
   private Path output;
 
   @Option(
@@ -86,8 +92,9 @@ final class DecodeCommand implements Callable<Integer> {
     try (AtomicOutput file = AtomicOutput.open(output);
         Arena arena = Arena.ofConfined()) {
       NpyFile npy = NpyFile.read(input, arena);
-      MemorySegment indices = npy.toInt64(arena);
-      long[] shape = vectorShape(npy.shape(), options);
+      StoredCodes stored = new StoredCodes(options, packed ? CodeLayout.BYTES : CodeLayout.INDICES);
+      MemorySegment elements = stored.read(npy, input, arena);
+      long[] shape = vectorShape(stored.rowShape(npy.shape(), input), options);
       Batch batch = new VectorShape(options, shape).batch();
       BinarySphericalQuantizer quantizer = BinarySphericalQuantizer.create(options);
       MemorySegment vectors =
@@ -95,7 +102,7 @@ final class DecodeCommand implements Callable<Integer> {
               type.dtype.layout(), Math.multiplyExact(batch.rows(), (long) options.rowLength()));
       long start = System.nanoTime();
       try {
-        quantizer.decode(indices, batch, type.dtype, vectors);
+        quantizer.unpack(elements, stored.layout(), batch, type.dtype, vectors);
       } catch (BsqException e) {
         if (e.code() == BsqException.Code.INVALID_ARGUMENT) {
           throw new InputException(input + ": " + e.getMessage());
@@ -111,29 +118,20 @@ final class DecodeCommand implements Callable<Integer> {
   }
 
   private QuantizerOptions options() {
-    codes.requireShortIndices(codeDim, "");
-    return codes.set(QuantizerOptions.builder(codeDim), codeDim).build();
+    if (!packed) {
+      codes.requireShortIndices(codeDim, "");
+    }
+    return codes
+        .set(QuantizerOptions.builder(codeDim), codeDim)
+        .convention(convention.get())
+        .build();
   }
 
-  /** The shape of the vectors that indices of this shape are of. */
-  private long[] vectorShape(long[] indices, QuantizerOptions options) {
-    long[] inRow =
-        LongStream.of(options.codebooks(), options.groups()).filter(count -> count > 1).toArray();
-    int rank = indices.length - inRow.length;
-    int least = codes.channelFirst() ? 1 : 0;
-    if (rank < least || !Arrays.equals(inRow, Arrays.copyOfRange(indices, rank, indices.length))) {
-      throw new InputException(
-          input
-              + ": has shape "
-              + Arrays.toString(indices)
-              + "; expected "
-              + (least == 0 ? "[..." : "[B, ...")
-              + Arrays.stream(inRow).mapToObj(count -> ", " + count).collect(joining())
-              + "] with these options");
-    }
-    long[] shape = Arrays.copyOf(indices, rank + 1);
-    int components = VectorShape.componentDimension(codes.channelFirst(), shape);
-    System.arraycopy(indices, components, shape, components + 1, rank - components);
+  /** The shape of the vectors of rows of this shape. */
+  private static long[] vectorShape(long[] rows, QuantizerOptions options) {
+    long[] shape = Arrays.copyOf(rows, rows.length + 1);
+    int components = VectorShape.componentDimension(options.channelFirst(), shape);
+    System.arraycopy(rows, components, shape, components + 1, rows.length - components);
     shape[components] = options.rowLength();
     return shape;
   }

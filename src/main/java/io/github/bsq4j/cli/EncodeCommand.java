@@ -3,6 +3,8 @@ package io.github.bsq4j.cli;
 import io.github.bsq4j.Batch;
 import io.github.bsq4j.BinarySphericalQuantizer;
 import io.github.bsq4j.BsqException;
+import io.github.bsq4j.CodeConverter;
+import io.github.bsq4j.CodeLayout;
 import io.github.bsq4j.DType;
 import io.github.bsq4j.Losses;
 import io.github.bsq4j.NonFinitePolicy;
@@ -18,8 +20,10 @@ import java.lang.foreign.ValueLayout;
 import java.nio.file.FileSystemException;
 import java.nio.file.Path;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.OptionalLong;
 import java.util.concurrent.Callable;
+import java.util.stream.LongStream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -43,8 +47,8 @@ final class EncodeCommand implements Callable<Integer> {
       names = {"-o", "--output"},
       paramLabel = "OUT.npy",
       description =
-          "Where to write the indices, int64 [...], with a dimension for codebooks and one for"
-              + " groups where there are several. Not written if not given.")
+          "Where to write the codes: indices, int64 [...], with a dimension for codebooks and one"
+              + " for groups where there are several, or packed bits. Not written if not given.")
   private Path output;
 
   @Option(
@@ -53,6 +57,23 @@ final class EncodeCommand implements Callable<Integer> {
       description = "The expected number of components of a code; any if not given.")
   private Integer codeDim;
 
+  @Option(
+      names = "--packed",
+      description =
+          "Write packed bits, uint8 [..., ceil(code_dim / 8)], with a dimension for codebooks"
+              + " before where there are several (int8 with --convention binary).")
+  private boolean packed;
+
+  @Option(
+      names = "--margin",
+      paramLabel = "MARGINS.npy",
+      description =
+          "Where to write each code's sign margin, the smallest |component| of its unit vector:"
+              + " [...], with a dimension for codebooks where there are several. Codes with a"
+              + " small one could flip in lower precision.")
+  private Path margins;
+
+  @Mixin private ConventionFlag convention;
   @Mixin private CodeFlags codes;
   @Mixin private LossFlags losses;
   @Mixin private RowFlags rows;
@@ -89,21 +110,38 @@ final class EncodeCommand implements Callable<Integer> {
       throw new InputException("--frame-rate is " + frameRate + "; expected a number above 0");
     }
     rows.requireLosses(noLoss);
-    if (output == null) {
-      quantize(null);
-    } else {
-      InputException.requireDistinct(input, output);
-      rows.requireDistinct(output);
-      // Opened first: whoever cannot write should not compute for an hour to find out.
-      try (AtomicOutput file = AtomicOutput.open(output)) {
-        quantize(file);
-        file.commit();
+    for (Path path : new Path[] {output, margins}) {
+      if (path != null) {
+        InputException.requireDistinct(input, path);
+        rows.requireDistinct(path);
+      }
+    }
+    if (output != null
+        && margins != null
+        && output.toAbsolutePath().equals(margins.toAbsolutePath())) {
+      throw new InputException(
+          margins + ": is the output, too; expected another file for --margin");
+    }
+    // Opened first: whoever cannot write should not compute for an hour to find out.
+    try (AtomicOutput codesFile = open(output);
+        AtomicOutput marginsFile = open(margins)) {
+      quantize(codesFile, marginsFile);
+      for (AtomicOutput file : new AtomicOutput[] {codesFile, marginsFile}) {
+        if (file != null) {
+          file.commit();
+        }
       }
     }
     return 0;
   }
 
-  private void quantize(AtomicOutput file) throws FileSystemException {
+  /** Null, which try accepts, for none. */
+  private static AtomicOutput open(Path path) throws FileSystemException {
+    return path == null ? null : AtomicOutput.open(path);
+  }
+
+  private void quantize(AtomicOutput codesFile, AtomicOutput marginsFile)
+      throws FileSystemException {
     try (Arena arena = Arena.ofConfined()) {
       NpyFile npy = NpyFile.read(input, arena);
       MemorySegment x = vectors(npy, arena);
@@ -113,16 +151,18 @@ final class EncodeCommand implements Callable<Integer> {
       Batch batch = rows.batch(shape, arena);
       BinarySphericalQuantizer quantizer = BinarySphericalQuantizer.create(options);
 
-      MemorySegment indices =
-          arena.allocate(
-              ValueLayout.JAVA_LONG,
-              Math.multiplyExact(batch.rows(), (long) options.indicesPerRow()));
+      StoredCodes stored = new StoredCodes(options, packed ? CodeLayout.BYTES : CodeLayout.INDICES);
+      MemorySegment elements = stored.allocate(arena, batch.rows());
       Losses result = null;
       long start = System.nanoTime();
       try {
-        if (noLoss) {
-          quantizer.encode(x, dtype, batch, indices);
-        } else {
+        if (packed) {
+          quantizer.pack(x, dtype, batch, CodeLayout.BYTES, elements);
+        } else if (noLoss) {
+          quantizer.encode(x, dtype, batch, elements);
+        }
+        if (!noLoss) {
+          MemorySegment indices = packed ? MemorySegment.NULL : elements;
           result = quantizer.forward(x, dtype, batch, MemorySegment.NULL, indices);
         }
       } catch (BsqException e) {
@@ -134,22 +174,72 @@ final class EncodeCommand implements Callable<Integer> {
       }
       double seconds = (System.nanoTime() - start) * 1e-9;
 
-      if (file != null) {
-        NpyWriter.write(file, NpyType.INT64, shape.indexShape(), indices);
+      long[] codeShape = stored.shape(shape.rowShape());
+      if (codesFile != null) {
+        NpyWriter.write(codesFile, stored.type(), codeShape, elements);
       }
-      OptionalLong distinct =
-          DistinctRows.count(indices, batch.rows(), options.indicesPerRow(), options.groupSize());
+      OptionalDouble smallestMargin = OptionalDouble.empty();
+      if (marginsFile != null) {
+        MemorySegment values =
+            arena.allocate(
+                dtype.layout(), Math.multiplyExact(batch.rows(), (long) options.codebooks()));
+        quantizer.signMargins(x, dtype, batch, values);
+        long[] marginShape =
+            LongStream.concat(
+                    LongStream.of(shape.rowShape()),
+                    LongStream.of(options.codebooks()).filter(count -> count > 1))
+                .toArray();
+        NpyWriter.write(
+            marginsFile,
+            dtype == DType.FLOAT64 ? NpyType.FLOAT64 : NpyType.FLOAT32,
+            marginShape,
+            values);
+        smallestMargin = smallest(values, dtype);
+      }
       new EncodeReport(
               options,
               batch.rows(),
-              shape.indexShape(),
-              distinct,
+              stored.layout(),
+              codeShape,
+              distinct(stored, elements, batch.rows(), arena),
               Optional.ofNullable(result),
+              smallestMargin,
               frameRate,
               seconds,
               Optional.ofNullable(output))
           .print(out);
     }
+  }
+
+  /** How many different rows of codes there are. */
+  private static OptionalLong distinct(
+      StoredCodes stored, MemorySegment elements, long rows, Arena arena) {
+    QuantizerOptions options = stored.options();
+    if (stored.layout() == CodeLayout.INDICES) {
+      return DistinctRows.count(elements, rows, options.indicesPerRow(), options.groupSize());
+    }
+    StoredCodes words = new StoredCodes(options, CodeLayout.WORDS);
+    MemorySegment converted = words.allocate(arena, rows);
+    CodeConverter.create(options, stored.layout(), options, CodeLayout.WORDS)
+        .convert(elements, rows, converted);
+    return DistinctRows.count(converted, rows, CodeLayout.WORDS.elementsPerRow(options), Long.SIZE);
+  }
+
+  /** Of margins, without those that are NaN. */
+  private static OptionalDouble smallest(MemorySegment margins, DType dtype) {
+    double smallest = Double.POSITIVE_INFINITY;
+    boolean found = false;
+    for (long i = 0; i < margins.byteSize() / dtype.layout().byteSize(); i++) {
+      double margin =
+          dtype == DType.FLOAT64
+              ? margins.getAtIndex(ValueLayout.JAVA_DOUBLE, i)
+              : margins.getAtIndex(ValueLayout.JAVA_FLOAT, i);
+      if (margin <= smallest) {
+        smallest = margin;
+        found = true;
+      }
+    }
+    return found ? OptionalDouble.of(smallest) : OptionalDouble.empty();
   }
 
   private QuantizerOptions options(long[] shape) {
@@ -173,9 +263,14 @@ final class EncodeCommand implements Callable<Integer> {
               + (codes.codebooks() == 1 ? "" : " and --codebooks " + codes.codebooks()));
     }
     int dim = codes.codeDim(length, where);
-    codes.requireShortIndices(dim, input + ": ");
+    if (!packed) {
+      codes.requireShortIndices(dim, input + ": ");
+    }
     QuantizerOptions options =
-        losses.options(codes, dim).toBuilder().nonFinitePolicy(nonFinitePolicy).build();
+        losses.options(codes, dim).toBuilder()
+            .nonFinitePolicy(nonFinitePolicy)
+            .convention(convention.get())
+            .build();
     if (!noLoss) {
       LossFlags.requireLosses(options, input + ": ", "--no-loss");
     }

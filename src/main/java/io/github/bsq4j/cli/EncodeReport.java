@@ -5,12 +5,14 @@ import com.google.gson.JsonElement;
 import com.google.gson.JsonNull;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonPrimitive;
+import io.github.bsq4j.CodeLayout;
 import io.github.bsq4j.Losses;
 import io.github.bsq4j.QuantizerOptions;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.OptionalLong;
 import java.util.function.ToDoubleFunction;
 
@@ -18,8 +20,11 @@ import java.util.function.ToDoubleFunction;
  * What {@code bsq encode} tells.
  *
  * @param rows how many there are, counting in the losses or not
- * @param distinct how many different rows of indices there are, if they were counted
+ * @param layout how codes are stored
+ * @param codeShape the shape of the codes
+ * @param distinct how many different rows of codes there are, if they were counted
  * @param losses if they were computed
+ * @param smallestMargin of all sign margins, if they were computed
  * @param frameRate rows per second
  * @param seconds how long it took
  * @param output where the indices were written, if they were
@@ -28,9 +33,11 @@ import java.util.function.ToDoubleFunction;
 record EncodeReport(
     QuantizerOptions options,
     long rows,
-    long[] indexShape,
+    CodeLayout layout,
+    long[] codeShape,
     OptionalLong distinct,
     Optional<Losses> losses,
+    OptionalDouble smallestMargin,
     double frameRate,
     double seconds,
     Optional<Path> output) {
@@ -50,12 +57,13 @@ record EncodeReport(
     if (options.groups() > 1) {
       out.line("groups", options.groups() + " of " + options.groupSize() + " bits");
     }
-    out.line("indices", Arrays.toString(indexShape));
+    out.line(layout == CodeLayout.INDICES ? "indices" : "packed bytes", Arrays.toString(codeShape));
     out.line(
         "distinct codes",
         (distinct.isPresent() ? distinct.getAsLong() : "not counted") + " of " + possible());
     out.line("bit rate", plain(bitRate()) + " bit/s at " + plain(frameRate) + " frames/s");
     losses.ifPresent(found -> printLosses(out, found));
+    smallestMargin.ifPresent(margin -> out.line("smallest margin", digits(margin)));
     out.line("time", Output.milliseconds(seconds));
     output.ifPresent(file -> out.line("output", file));
   }
@@ -85,8 +93,8 @@ record EncodeReport(
     json.addProperty("codebooks", options.codebooks());
     json.addProperty("groups", options.groups());
     JsonArray shape = new JsonArray();
-    Arrays.stream(indexShape).forEach(shape::add);
-    json.add("index_shape", shape);
+    Arrays.stream(codeShape).forEach(shape::add);
+    json.add(layout == CodeLayout.INDICES ? "index_shape" : "packed_shape", shape);
     json.add(
         "distinct_codes",
         distinct.isPresent() ? new JsonPrimitive(distinct.getAsLong()) : JsonNull.INSTANCE);
@@ -98,6 +106,11 @@ record EncodeReport(
     json.add("commitment", loss(Losses::commitment));
     json.addProperty("counted_rows", losses.map(Losses::rows).orElse(null));
     json.addProperty("entropy_rows", losses.map(Losses::entropyRows).orElse(null));
+    json.add(
+        "smallest_margin",
+        smallestMargin.isPresent()
+            ? Output.number(smallestMargin.getAsDouble())
+            : JsonNull.INSTANCE);
     json.addProperty("seconds", seconds);
     json.addProperty("output", output.map(Path::toString).orElse(null));
     return json;

@@ -95,7 +95,7 @@ final class LossFlags {
 
   @Option(
       names = "--analytical",
-      description = "Entropies of each bit, as if every group were one: code_dim up to 1024.")
+      description = "Entropies of each bit, as if every group were one: code_dim up to 4096.")
   private boolean analytical;
 
   @Option(

@@ -23,6 +23,7 @@ import picocli.CommandLine.Command;
     subcommands = {
       EncodeCommand.class,
       DecodeCommand.class,
+      ConvertCommand.class,
       VerifyCommand.class,
       BenchCommand.class,
       InfoCommand.class

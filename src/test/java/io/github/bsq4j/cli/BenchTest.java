@@ -211,7 +211,7 @@ class BenchTest {
 
   @Test
   void wrongCommandLines() {
-    bench("--code-dim=0").assertRefused("codeDim is 0", "1 to 1024");
+    bench("--code-dim=0").assertRefused("codeDim is 0", "1 to 4096");
     bench("--code-dim=64").assertRefused("code_dim is 64", "63 bits", "--groups");
     bench("--code-dim=64", "--groups=3").assertRefused("--groups is 3", "code_dim 64");
     bench("--codebooks=1025").assertRefused("--codebooks is 1025");

@@ -101,7 +101,7 @@ class DecodeTest {
     Cli.run("decode", "--code-dim=3", "-o", out).assertMisused("CODES.npy");
     Cli.run("decode", in, "--code-dim=3", "-o", out, "--dtype=float16")
         .assertMisused("--dtype", "float16");
-    Cli.run("decode", in, "--code-dim=0", "-o", out).assertRefused("codeDim is 0", "1 to 1024");
+    Cli.run("decode", in, "--code-dim=0", "-o", out).assertRefused("codeDim is 0", "1 to 4096");
     Cli.run("decode", in, "--code-dim=64", "-o", out)
         .assertRefused("code_dim is 64", "63 bits", "--groups");
     assertFalse(Files.exists(out));

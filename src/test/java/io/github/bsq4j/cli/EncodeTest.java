@@ -279,10 +279,10 @@ class EncodeTest {
       Cli.run("encode", in, loss)
           .assertRefused(in + ": code_dim is 64, and an index has up to 63 bits", "--groups");
     }
-    Npy.write(in, "(1, 1025)", new float[1025]);
-    Cli.run("encode", in, "--groups=25").assertRefused(in + ": ", "is 1025; expected 1 to 1024");
+    Npy.write(in, "(1, 4097)", new float[4097]);
+    Cli.run("encode", in, "--groups=17").assertRefused(in + ": ", "is 4097; expected 1 to 4096");
     Npy.write(in, "(3, 0)");
-    Cli.run("encode", in).assertRefused("is 0; expected 1 to 1024");
+    Cli.run("encode", in).assertRefused("is 0; expected 1 to 4096");
   }
 
   // Files

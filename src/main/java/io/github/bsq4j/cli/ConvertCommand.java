@@ -1,0 +1,181 @@
+package io.github.bsq4j.cli;
+
+import com.google.gson.JsonObject;
+import io.github.bsq4j.BsqException;
+import io.github.bsq4j.CodeConverter;
+import io.github.bsq4j.CodeLayout;
+import io.github.bsq4j.Convention;
+import io.github.bsq4j.QuantizerOptions;
+import io.github.bsq4j.io.AtomicOutput;
+import io.github.bsq4j.io.NpyFile;
+import io.github.bsq4j.io.NpyType;
+import io.github.bsq4j.io.NpyWriter;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.FileSystemException;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+import java.util.stream.LongStream;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** Codes of one convention and layout to another. */
+@Command(
+    name = "convert",
+    header = "Turn the codes of one system into those of another.",
+    description =
+        "By integer arithmetic: nothing is lost, but what a component of 0 became stays as it is.",
+    customSynopsis = "bsq convert [OPTIONS] IN.npy OUT.npy --code-dim=N --from=NAME --to=NAME")
+final class ConvertCommand implements Callable<Integer> {
+  @Parameters(
+      index = "0",
+      paramLabel = "IN.npy",
+      description =
+          "Codes: 8-bit integers are packed bytes, wider ones indices, unless --from-layout says"
+              + " otherwise.")
+  private Path input;
+
+  @Parameters(index = "1", paramLabel = "OUT.npy", description = "Where to write them.")
+  private Path output;
+
+  @Option(
+      names = "--code-dim",
+      paramLabel = "N",
+      required = true,
+      description = "The number of bits of a code: 1 to 4096, or to 63 for an index of each.")
+  private int codeDim;
+
+  @Option(
+      names = "--codebooks",
+      paramLabel = "K",
+      defaultValue = "1",
+      description = "How many codes there are in a row, side by side (default: ${DEFAULT-VALUE}).")
+  private int codebooks;
+
+  @Option(
+      names = "--groups",
+      paramLabel = "N",
+      defaultValue = "1",
+      description = "Into how many indices each code is divided (default: ${DEFAULT-VALUE}).")
+  private int groups;
+
+  @Option(
+      names = "--from",
+      paramLabel = "NAME",
+      required = true,
+      description = "The convention of IN: " + ConventionFlag.NAMES + ".")
+  private String from;
+
+  @Option(
+      names = "--to",
+      paramLabel = "NAME",
+      required = true,
+      description = "The convention of OUT.")
+  private String to;
+
+  @Option(
+      names = "--from-layout",
+      paramLabel = "LAYOUT",
+      description = "How IN has codes: indices, bytes, words (of 64 bits) or bits (a byte each).")
+  private CodeLayout fromLayout;
+
+  @Option(
+      names = "--to-layout",
+      paramLabel = "LAYOUT",
+      description = "How OUT shall have them. Default: as IN has them.")
+  private CodeLayout toLayout;
+
+  @Mixin private Output out;
+
+  @Override
+  public Integer call() throws FileSystemException {
+    QuantizerOptions fromOptions = options(ConventionFlag.named("--from", from));
+    QuantizerOptions toOptions = options(ConventionFlag.named("--to", to));
+    InputException.requireDistinct(input, output);
+    try (AtomicOutput file = AtomicOutput.open(output);
+        Arena arena = Arena.ofConfined()) {
+      NpyFile npy = NpyFile.read(input, arena);
+      StoredCodes source = new StoredCodes(fromOptions, sourceLayout(npy.type()));
+      StoredCodes target =
+          new StoredCodes(toOptions, toLayout == null ? source.layout() : toLayout);
+      MemorySegment codes = source.read(npy, input, arena);
+      long[] rowShape = source.rowShape(npy.shape(), input);
+      long rows = LongStream.of(rowShape).reduce(1, Math::multiplyExact);
+      MemorySegment converted = target.allocate(arena, rows);
+      long start = System.nanoTime();
+      convert(source, target, codes, rows, converted);
+      double seconds = (System.nanoTime() - start) * 1e-9;
+      NpyWriter.write(file, target.type(), target.shape(rowShape), converted);
+      file.commit();
+      report(source, target, target.shape(rowShape), rows, seconds);
+    }
+    return 0;
+  }
+
+  private void convert(
+      StoredCodes source,
+      StoredCodes target,
+      MemorySegment codes,
+      long rows,
+      MemorySegment converted) {
+    CodeConverter converter =
+        CodeConverter.create(source.options(), source.layout(), target.options(), target.layout());
+    try {
+      converter.convert(codes, rows, converted);
+    } catch (BsqException e) {
+      if (e.code() == BsqException.Code.INVALID_ARGUMENT) {
+        throw new InputException(input + ": " + e.getMessage());
+      }
+      throw e;
+    }
+  }
+
+  private QuantizerOptions options(Convention convention) {
+    if (groups < 1 || codeDim % groups != 0) {
+      throw new InputException(
+          "--groups is " + groups + ", which does not divide code_dim " + codeDim);
+    }
+    return QuantizerOptions.builder(codeDim)
+        .codebooks(codebooks)
+        .groupSize(codeDim / groups)
+        .convention(convention)
+        .build();
+  }
+
+  private CodeLayout sourceLayout(NpyType type) {
+    if (fromLayout != null) {
+      return fromLayout;
+    }
+    return type == NpyType.UINT8 || type == NpyType.INT8 ? CodeLayout.BYTES : CodeLayout.INDICES;
+  }
+
+  private void report(
+      StoredCodes source, StoredCodes target, long[] shape, long rows, double seconds) {
+    out.line("rows", rows);
+    out.line("code dim", codeDim);
+    out.line("from", from + ", " + name(source.layout()));
+    out.line("to", to + ", " + name(target.layout()));
+    out.line("shape", Arrays.toString(shape));
+    out.line("time", Output.milliseconds(seconds));
+    out.line("output", output);
+
+    JsonObject json = new JsonObject();
+    json.addProperty("rows", rows);
+    json.addProperty("code_dim", codeDim);
+    json.addProperty("from", from);
+    json.addProperty("from_layout", name(source.layout()));
+    json.addProperty("to", to);
+    json.addProperty("to_layout", name(target.layout()));
+    json.addProperty("seconds", seconds);
+    json.addProperty("output", output.toString());
+    out.json(json);
+  }
+
+  private static String name(CodeLayout layout) {
+    return layout.name().toLowerCase(Locale.ROOT);
+  }
+}
