@@ -423,7 +423,7 @@ class HostPathTest {
   void moreThanAnArrayHolds() {
     BinarySphericalQuantizer wide = BinarySphericalQuantizer.create(63);
     assertRefused(
-        "40000000 rows of codeDim 63 do not fit into an array; use segments",
+        "40000000 rows of 63 elements do not fit into an array; use segments",
         () -> wide.decode(new long[40_000_000]));
   }
 
