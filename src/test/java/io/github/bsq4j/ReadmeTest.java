@@ -44,6 +44,46 @@ class ReadmeTest {
     assertEquals(blocks.get(program + 1), run(blocks.get(program), folder));
   }
 
+  @ParameterizedTest
+  @ValueSource(strings = {"Convention.named", "CodeConverter.create"})
+  void theProgramsAboutConventionsPrintWhatIsShown(String part, @TempDir Path folder)
+      throws Exception {
+    List<String> blocks = codeBlocks("docs/conventions.md");
+    int program = firstThatContains(blocks, part);
+    assertEquals(blocks.get(program + 1), run(blocks.get(program), folder));
+  }
+
+  /** And what follows from the files that they wrote. */
+  @Test
+  void theCommandsAboutConventionsDoWhatIsShown(@TempDir Path folder) throws Exception {
+    List<String> blocks = codeBlocks("docs/conventions.md");
+    int commands = firstThatContains(blocks, "scripts/bsq");
+    StringWriter first = null;
+    for (String line : blocks.get(commands).lines().toList()) {
+      String[] words = line.replaceFirst("^scripts/bsq ", "").split(" ");
+      for (int i = 0; i < words.length; i++) {
+        if (words[i].endsWith(".npy") && !words[i].startsWith("examples/")) {
+          words[i] = folder.resolve(words[i]).toString();
+        }
+      }
+      StringWriter out = new StringWriter();
+      StringWriter err = new StringWriter();
+      int status = Main.run(new PrintWriter(out, true), new PrintWriter(err, true), words);
+      assertEquals(0, status, line + "\n" + err);
+      first = first == null ? out : first;
+    }
+    assertEquals(withoutWhatVaries(blocks.get(commands + 1)), withoutWhatVaries(first.toString()));
+    Path again = folder.resolve("again.npy");
+    Main.run(
+        new PrintWriter(new StringWriter()),
+        new PrintWriter(new StringWriter()),
+        "encode",
+        "examples/librivox_mfcc13.npy",
+        "-o",
+        again.toString());
+    assertEquals(-1, Files.mismatch(again, folder.resolve("indices.npy")));
+  }
+
   private static String run(String program, Path folder) throws Exception {
     Path source = Files.writeString(folder.resolve("Example.java"), program);
     Process process =
@@ -86,7 +126,15 @@ class ReadmeTest {
 
   @ParameterizedTest
   @ValueSource(
-      strings = {"README.md", "CONTRIBUTING.md", "examples/README.md", "docs/lifetimes.md"})
+      strings = {
+        "README.md",
+        "CONTRIBUTING.md",
+        "examples/README.md",
+        "docs/conventions.md",
+        "docs/lifetimes.md",
+        "docs/losses.md",
+        "docs/performance.md"
+      })
   void linksAndScriptsExist(String document) throws Exception {
     String text = Files.readString(Path.of(document));
     List<String> mentioned =

@@ -106,8 +106,11 @@ final class ConvertCommand implements Callable<Integer> {
       long[] rowShape = source.rowShape(npy.shape(), input);
       long rows = LongStream.of(rowShape).reduce(1, Math::multiplyExact);
       MemorySegment converted = target.allocate(arena, rows);
+      CodeConverter converter =
+          CodeConverter.create(
+              source.options(), source.layout(), target.options(), target.layout());
       long start = System.nanoTime();
-      convert(source, target, codes, rows, converted);
+      convert(converter, codes, rows, converted);
       double seconds = (System.nanoTime() - start) * 1e-9;
       NpyWriter.write(file, target.type(), target.shape(rowShape), converted);
       file.commit();
@@ -117,13 +120,7 @@ final class ConvertCommand implements Callable<Integer> {
   }
 
   private void convert(
-      StoredCodes source,
-      StoredCodes target,
-      MemorySegment codes,
-      long rows,
-      MemorySegment converted) {
-    CodeConverter converter =
-        CodeConverter.create(source.options(), source.layout(), target.options(), target.layout());
+      CodeConverter converter, MemorySegment codes, long rows, MemorySegment converted) {
     try {
       converter.convert(codes, rows, converted);
     } catch (BsqException e) {
