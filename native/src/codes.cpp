@@ -227,16 +227,16 @@ void decode(const Options& options, const RowShape& shape, const int64_t* indice
 }
 
 template <class T>
-bool quantize(const Options& given, const RowShape& shape, const T* x, T* quantized,
+bool quantize(const Options& options, const RowShape& shape, const T* x, T* quantized,
               int64_t* indices) {
-  const Options options = given.with_indices();
-  const RowCodes<T> codes(options, shape);
-  const int64_t count = options.row_indices();
+  const Options grouped = options.with_indices();
+  const RowCodes<T> codes(grouped, shape);
+  const int64_t count = grouped.row_indices();
   // By parts whose indices are still in the nearest cache when they are decoded.
   constexpr int64_t kPartIndices = 256;
   const int64_t part_rows = std::max(int64_t{1}, kPartIndices / count);
   FirstRow bad;
-  parallel_for(shape.rows(), grain(options, kCopyGrain), [&](int64_t begin, int64_t end) {
+  parallel_for(shape.rows(), grain(grouped, kCopyGrain), [&](int64_t begin, int64_t end) {
     int64_t few[kPartIndices];
     std::optional<AlignedBuffer<int64_t>> many;
     if (indices == nullptr && count > kPartIndices) {
@@ -258,7 +258,7 @@ bool quantize(const Options& given, const RowShape& shape, const T* x, T* quanti
       }
     }
   });
-  return accept(options, codes, x, bad);
+  return accept(grouped, codes, x, bad);
 }
 
 template <class T>

@@ -451,7 +451,7 @@ TEST(margins) {
       CHECK_OK(sign_margins(options, batch, laid_out(options, batch, rows), margins));
       for (size_t code = 0; code < margins.size(); ++code) {
         long double squares = 0;
-        long double least = std::numeric_limits<double>::infinity();
+        long double least = std::numeric_limits<long double>::infinity();
         for (int64_t d = 0; d < dim; ++d) {
           const long double value = rows[code * static_cast<size_t>(dim) + static_cast<size_t>(d)];
           squares += value * value;

@@ -53,7 +53,7 @@ struct CodeFormat {
 };
 
 // The functions have internal linkage: they are compiled for several instruction sets.
-// NOLINTBEGIN(misc-definitions-in-headers,clang-diagnostic-unused-function)
+// NOLINTBEGIN(cert-dcl59-cpp,google-build-namespaces,misc-definitions-in-headers)
 namespace {
 
 // In each of the eight bytes.
@@ -175,6 +175,6 @@ namespace {
 }
 
 }  // namespace
-// NOLINTEND(misc-definitions-in-headers,clang-diagnostic-unused-function)
+// NOLINTEND(cert-dcl59-cpp,google-build-namespaces,misc-definitions-in-headers)
 
 }  // namespace bsq::cpu

@@ -197,20 +197,20 @@ class StoredCodes {
 
 }  // namespace
 
-Quantized quantize(const Options& given, const Rows& x) {
-  const Options options = given.with_indices();
-  Rows quantized = x.empty_like(options);
-  const Corners corners(options, dtype(x.tensor()), device(x.tensor()));
-  Signs signs(options, x);
-  x.for_each_part(chunk_rows(options), [&](const Part& part) {
+Quantized quantize(const Options& options, const Rows& x) {
+  const Options grouped = options.with_indices();
+  Rows quantized = x.empty_like(grouped);
+  const Corners corners(grouped, dtype(x.tensor()), device(x.tensor()));
+  Signs signs(grouped, x);
+  x.for_each_part(chunk_rows(grouped), [&](const Part& part) {
     const Tensor matrix = x.read(part);
     Tensor codes = corners.of(signs.add(matrix, part, not_finite));
-    if (options.propagate_non_finite) {
-      codes = propagate_non_finite(as_codes(options, matrix), codes);
+    if (grouped.propagate_non_finite) {
+      codes = propagate_non_finite(as_codes(grouped, matrix), codes);
     }
     quantized.write(codes, part);
   });
-  return {std::move(quantized), signs.indices(), find_non_finite(options, x, signs.refused_rows())};
+  return {std::move(quantized), signs.indices(), find_non_finite(grouped, x, signs.refused_rows())};
 }
 
 Result encode(const Options& options, const Rows& x) {
@@ -270,17 +270,17 @@ Result decode(const Options& options, const Tensor& indices, int64_t items, int6
                                           })};
 }
 
-Result pack(const Options& given, const Rows& x, cpu::CodeLayout layout) {
-  const Options options = given.with_indices();
+Result pack(const Options& options, const Rows& x, cpu::CodeLayout layout) {
+  const Options grouped = options.with_indices();
   const Device device = bsq::device(x.tensor());
-  const StoredCodes stored(options, layout, device);
-  const int64_t elements = options.codebooks * options.code_format(layout).elements();
-  Signs signs(options, x);
+  const StoredCodes stored(grouped, layout, device);
+  const int64_t elements = grouped.codebooks * grouped.code_format(layout).elements();
+  Signs signs(grouped, x);
   Tensor packed = empty({x.count(), elements}, DType::kInt64, device);
-  x.for_each_part(chunk_rows(options), [&](const Part& part) {
+  x.for_each_part(chunk_rows(grouped), [&](const Part& part) {
     copy(stored.store(signs.add(x.read(part), part, not_finite)), rows_of(packed, part));
   });
-  return {packed, find_non_finite(options, x, signs.refused_rows())};
+  return {packed, find_non_finite(grouped, x, signs.refused_rows())};
 }
 
 Result unpack(const Options& options, const Tensor& stored, cpu::CodeLayout layout, int64_t items,
