@@ -137,15 +137,20 @@ class ReadmeTest {
       })
   void linksAndScriptsExist(String document) throws Exception {
     String text = Files.readString(Path.of(document));
-    List<String> mentioned =
+    Path folder = Path.of(document).toAbsolutePath().getParent();
+    List<Path> mentioned =
         Pattern.compile("\\]\\(([\\w./-]+)\\)|\\b(scripts/[\\w-]+(?:\\.sh)?)")
             .matcher(text)
             .results()
-            .map(match -> match.group(1) != null ? match.group(1) : match.group(2))
+            .map(
+                match ->
+                    match.group(1) != null
+                        ? folder.resolve(match.group(1)) // as what reads Markdown does
+                        : Path.of(match.group(2)))
             .toList();
     assertFalse(mentioned.isEmpty());
-    for (String path : mentioned) {
-      assertTrue(Files.exists(Path.of(path)), () -> document + " mentions " + path);
+    for (Path path : mentioned) {
+      assertTrue(Files.exists(path), () -> document + " mentions " + path);
     }
   }
 
