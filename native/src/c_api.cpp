@@ -15,6 +15,7 @@
 #include "status.h"
 #include "tensor_quantizer.h"
 #include "torch_runtime.h"
+#include "usage.h"
 
 namespace {
 
@@ -336,6 +337,31 @@ bsq_status* bsq_host_convert(const bsq_options* from_options, int32_t from_layou
     const Buffer out = target.codes(out_layout, {"to", to, to_bytes});
     bsq::check_no_overlap(out, {in});
     bsq::convert(source.options, in_layout, target.options, out_layout, rows, from, to);
+  });
+}
+
+bsq_status* bsq_usage_size(const bsq_options* options, int64_t* size) {
+  return bsq::guard([&] {
+    const Options opts = Options::from(options);
+    if (size == nullptr) {
+      bsq::fail(Code::kInvalidArgument, "size is NULL");
+    }
+    *size = bsq::usage_size(opts);
+  });
+}
+
+bsq_status* bsq_host_usage_add(const bsq_options* options, int32_t layout, int64_t rows,
+                               const void* codes, int64_t codes_bytes, const uint8_t* mask,
+                               int64_t mask_bytes, int64_t* counts, int64_t counts_bytes) {
+  return bsq::guard([&] {
+    const HostCall call(options, rows, 1);
+    const CodeLayout from = bsq::checked_layout(layout, "layout");
+    const Buffer in = call.codes(from, {"codes", codes, codes_bytes});
+    const Buffer counted = call.mask({"mask", mask, mask_bytes});
+    const Buffer out = bsq::checked({"counts", counts, counts_bytes}, bsq::usage_size(call.options),
+                                    1, sizeof(int64_t));
+    bsq::check_no_overlap(out, {in, counted});
+    bsq::add_usage(call.options, from, rows, codes, mask, counts);
   });
 }
 

@@ -169,6 +169,36 @@ void convert(const Options& from_options, CodeLayout from_layout, const Options&
   }
 }
 
+void check_codes(const Options& options, CodeLayout layout, int64_t rows, const void* codes) {
+  const CodeFormat format = options.code_format(layout);
+  const int64_t bytes = code_bytes(format);
+  const auto* const in = static_cast<const uint8_t*>(codes);
+  FirstRow bad;  // code, rather than row
+  if (layout == CodeLayout::kIndices) {
+    const auto* const indices = static_cast<const int64_t*>(codes);
+    parallel_for(rows * options.row_indices(), kGrain, [&](int64_t begin, int64_t end) {
+      const int64_t found = cpu::first_bad_index(indices + begin, end - begin, options.group_size);
+      if (found >= 0) {
+        bad.report((begin + found) / options.groups());
+      }
+    });
+  } else {
+    parallel_for(rows * options.codebooks, std::max(int64_t{1}, kGrain / (8 * options.code_dim)),
+                 [&](int64_t begin, int64_t end) {
+                   uint64_t words[cpu::kMaxCodeWords];
+                   for (int64_t code = begin; code < end; ++code) {
+                     if (cpu::load_code(format, in + code * bytes, words) >= 0) {
+                       bad.report(code);
+                       return;
+                     }
+                   }
+                 });
+  }
+  if (bad.found()) {
+    refuse_stored(options, format, bad.row(), in + bad.row() * bytes);
+  }
+}
+
 template <class T>
 void sign_margins(const Options& options, const RowShape& shape, const T* x, T* margins) {
   check_rows(options, shape, x);

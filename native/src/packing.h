@@ -22,6 +22,9 @@ void unpack(const Options& options, const RowShape& shape, cpu::CodeLayout layou
 void convert(const Options& from_options, cpu::CodeLayout from_layout, const Options& to_options,
              cpu::CodeLayout to_layout, int64_t rows, const void* from, void* to);
 
+// Refuses what convert would refuse.
+void check_codes(const Options& options, cpu::CodeLayout layout, int64_t rows, const void* codes);
+
 // Each code's min |u_d|.
 template <class T>
 void sign_margins(const Options& options, const RowShape& shape, const T* x, T* margins);

@@ -193,6 +193,14 @@ bsq_status* bsq_tensor_convert(const bsq_options* from_options, int32_t from_lay
   });
 }
 
+bsq_status* bsq_tensor_usage(const bsq_options* options, const bsq_tensor* codes, int32_t layout,
+                             const bsq_tensor* mask, bsq_tensor** counts) {
+  return make(counts, "counts", [&] {
+    return bsq::usage(Options::from(options), value_of(codes, "codes"),
+                      bsq::checked_layout(layout, "layout"), optional_value(mask));
+  });
+}
+
 bsq_status* bsq_tensor_sign_margins(const bsq_options* options, const bsq_tensor* x,
                                     bsq_tensor** margins) {
   return make(margins, "margins",

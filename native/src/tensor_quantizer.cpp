@@ -7,11 +7,13 @@
 #include "codes.h"
 #include "cpu/dispatch.h"
 #include "error.h"
+#include "operators/code_usage.h"
 #include "operators/codes.h"
 #include "operators/losses.h"
 #include "packing.h"
 #include "quantizer.h"
 #include "tensor_shapes.h"
+#include "usage.h"
 
 namespace bsq {
 namespace {
@@ -61,10 +63,11 @@ void check_shape(const TensorValue& value, const char* what, const char* meaning
   }
 }
 
-void check_device(const TensorValue& value, const char* what, const Tensor& x) {
-  if (!(device(value.tensor) == device(x))) {
-    fail(Code::kInvalidArgument, what, " is on ", name(device(value.tensor)), ", but x is on ",
-         name(device(x)));
+void check_device(const TensorValue& value, const char* what, const Tensor& other,
+                  const char* other_what = "x") {
+  if (!(device(value.tensor) == device(other))) {
+    fail(Code::kInvalidArgument, what, " is on ", name(device(value.tensor)), ", but ", other_what,
+         " is on ", name(device(other)));
   }
 }
 
@@ -416,6 +419,35 @@ TensorValue convert(const Options& from_options, CodeLayout from_layout, const T
   convert(from_options, from_layout, to_options, to_layout, rows, in.const_data_ptr(),
           result.mutable_data_ptr());
   return {result, {}};
+}
+
+TensorValue usage(const Options& options, const TensorValue& codes, CodeLayout layout,
+                  const TensorValue* mask) {
+  if (layout == CodeLayout::kIndices) {
+    options.require_indices();
+  }
+  check_dtype(codes, "codes", codes_dtype(layout));
+  const Shape leading = leading_codes_shape(options, layout, bsq::shape(codes.tensor), "codes");
+  const int64_t rows = count(leading);
+  std::optional<Tensor> counted;
+  if (mask != nullptr) {
+    check_dtype(*mask, "mask", DType::kUInt8);
+    check_shape(*mask, "mask", "the leading dimensions of codes, ", leading);
+    check_device(*mask, "mask", codes.tensor, "codes");
+    counted = mask->tensor;
+  }
+  if (uses_operators(options, device(codes.tensor))) {
+    operators::Result result = operators::usage(
+        options, as_stored(options, layout, rows, codes.tensor), layout, flat(counted));
+    return {result.tensor, with(with(codes.findings, mask), std::move(result.finding))};
+  }
+  check(codes.findings);
+  const KernelInput<uint8_t> mask_in(mask);
+  const Tensor in = contiguous(codes.tensor);
+  const Tensor counts = zeros({usage_size(options)}, DType::kInt64, kCpu);
+  add_usage(options, layout, rows, in.const_data_ptr(), mask_in.data(),
+            mutable_data<int64_t>(counts));
+  return {counts, {}};
 }
 
 TensorValue sign_margins(const Options& options, const TensorValue& x) {

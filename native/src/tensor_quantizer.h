@@ -49,6 +49,10 @@ struct Quantization {
                                   const TensorValue& from, const Options& to_options,
                                   cpu::CodeLayout to_layout);
 
+// mask may be NULL.
+[[nodiscard]] TensorValue usage(const Options& options, const TensorValue& codes,
+                                cpu::CodeLayout layout, const TensorValue* mask);
+
 [[nodiscard]] TensorValue sign_margins(const Options& options, const TensorValue& x);
 
 // mask may be NULL.

@@ -124,6 +124,11 @@ Shape converted_shape(const Options& from_options, CodeLayout from_layout,
                     codes.size(), what);
 }
 
+Shape leading_codes_shape(const Options& options, CodeLayout layout, const Shape& codes,
+                          const char* what) {
+  return one_at_least(checked_leading(options, layout, codes, what));
+}
+
 Shape margins_shape(const Options& options, const Shape& rows) {
   Shape shape = without_components(options, rows);
   if (options.codebooks > 1) {

@@ -33,6 +33,10 @@ void check_rows_shape(const Options& options, const Shape& shape, const char* wh
                                     const Options& to_options, cpu::CodeLayout to_layout,
                                     const Shape& codes, const char* what);
 
+// The leading dimensions of codes; [1] where there are none. Refuses what is no shape of codes.
+[[nodiscard]] Shape leading_codes_shape(const Options& options, cpu::CodeLayout layout,
+                                        const Shape& codes, const char* what);
+
 // The shape of the sign margins of a tensor of rows.
 [[nodiscard]] Shape margins_shape(const Options& options, const Shape& rows);
 

@@ -381,6 +381,32 @@ BSQ_API bsq_status* bsq_host_convert(const bsq_options* from_options, int32_t fr
                                      int64_t to_bytes);
 
 /*
+ * Usage: which codes occur how often, and how their bits go together. An array of int64 for each
+ * codebook, one after the other, so that element by element the counts of several batches, threads
+ * or machines add up to those of one batch with all rows. Groups do not matter: usage is that of
+ * whole codes.
+ *   code_dim up to BSQ_USAGE_MAX_COUNTED_DIM: [2^D], how many codes have each index, one of all D
+ *     bits whose most significant bit is the first, whatever group_size and bit_order are. What
+ *     there is to know of bits follows from these.
+ *   above: [1 + D * (D + 1) / 2], how many codes there are, then, for a = 0, 1, ..., and for each
+ *     b = a, a + 1, ..., D - 1, how many have a 1 as bit a and as bit b. (b = a: the ones of a
+ * bit.)
+ */
+#define BSQ_USAGE_MAX_COUNTED_DIM 20
+
+/* The number of int64 of usage counts. */
+BSQ_API bsq_status* bsq_usage_size(const bsq_options* options, int64_t* size);
+
+/*
+ * Adds the codes of the rows that count (see mask) to counts, which begin as zeros. All codes are
+ * looked at first, those of rows that do not count, too, and refused as bsq_host_convert does:
+ * after a failure counts are what they were. Sums above 2^63 - 1 wrap around.
+ */
+BSQ_API bsq_status* bsq_host_usage_add(const bsq_options* options, int32_t layout, int64_t rows,
+                                       const void* codes, int64_t codes_bytes, const uint8_t* mask,
+                                       int64_t mask_bytes, int64_t* counts, int64_t counts_bytes);
+
+/*
  * How near each code is to another: margins[items, positions, K], of the type of x, is the smallest
  * |u_d| of a code's components. Where x is known with an error, or computed in lower precision, a
  * code may flip whose margin is not above that error, relative to |x|. NaN for codes that are not
@@ -525,6 +551,14 @@ BSQ_API bsq_status* bsq_tensor_unpack(const bsq_options* options, const bsq_tens
 BSQ_API bsq_status* bsq_tensor_convert(const bsq_options* from_options, int32_t from_layout,
                                        const bsq_options* to_options, int32_t to_layout,
                                        const bsq_tensor* from, bsq_tensor** to);
+
+/*
+ * The usage counts of codes: int64 [size], on their device. mask is uint8, of the leading
+ * dimensions of codes ([1] where there are none), on the same device; NULL where all rows count.
+ * See bsq_host_usage_add.
+ */
+BSQ_API bsq_status* bsq_tensor_usage(const bsq_options* options, const bsq_tensor* codes,
+                                     int32_t layout, const bsq_tensor* mask, bsq_tensor** counts);
 
 /* Of the leading dimensions of x, then K where K > 1; [1] where that leaves none. */
 BSQ_API bsq_status* bsq_tensor_sign_margins(const bsq_options* options, const bsq_tensor* x,

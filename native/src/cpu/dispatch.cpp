@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "cpu/bit_kernels.h"
 #include "cpu/row_kernels.h"
 
 namespace bsq::cpu {
@@ -12,6 +13,7 @@ namespace bsq::cpu {
   namespace architecture {                        \
   extern const RowKernels<float> kFloatKernels;   \
   extern const RowKernels<double> kDoubleKernels; \
+  extern const BitKernels kBitKernels;            \
   }
 BSQ_DECLARE_KERNELS(baseline)
 #if defined(__x86_64__)
@@ -35,6 +37,7 @@ struct Build {
   bool is_supported;
   const RowKernels<float>& float_kernels;
   const RowKernels<double>& double_kernels;
+  const BitKernels& bit_kernels;
 };
 
 // The best that this machine supports, or the one that the environment variable BSQ_CPU_KERNELS
@@ -46,10 +49,12 @@ Build choose() {
      __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
          __builtin_cpu_supports("avx512vl") && supports_avx2(),
-     avx512::kFloatKernels, avx512::kDoubleKernels},
-    {"avx2", "CPU kernels (AVX2)", supports_avx2(), avx2::kFloatKernels, avx2::kDoubleKernels},
+     avx512::kFloatKernels, avx512::kDoubleKernels, avx512::kBitKernels},
+    {"avx2", "CPU kernels (AVX2)", supports_avx2(), avx2::kFloatKernels, avx2::kDoubleKernels,
+     avx2::kBitKernels},
 #endif
-    {"baseline", "CPU kernels (baseline)", true, baseline::kFloatKernels, baseline::kDoubleKernels},
+    {"baseline", "CPU kernels (baseline)", true, baseline::kFloatKernels, baseline::kDoubleKernels,
+     baseline::kBitKernels},
   };
   const char* const requested = std::getenv("BSQ_CPU_KERNELS");
   const Build* best = nullptr;
@@ -79,5 +84,7 @@ template <>
 const RowKernels<double>& row_kernels<double>() {
   return choice().double_kernels;
 }
+
+const BitKernels& bit_kernels() { return choice().bit_kernels; }
 
 }  // namespace bsq::cpu

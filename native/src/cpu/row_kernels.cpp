@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "cpu/average.h"
+#include "cpu/bit_pairs.h"
 #include "cpu/carver.h"
 #include "cpu/channels.h"
 #include "cpu/decode.h"
@@ -306,5 +307,8 @@ constexpr RowKernels<T> kKernels{encode<T>,
                                  codebook_gradient<T>};
 const RowKernels<float> kFloatKernels = kKernels<float>;
 const RowKernels<double> kDoubleKernels = kKernels<double>;
+
+extern const BitKernels kBitKernels;
+const BitKernels kBitKernels{count_pairs};
 
 }  // namespace bsq::cpu::BSQ_CPU_ARCHITECTURE

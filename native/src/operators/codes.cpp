@@ -324,6 +324,15 @@ Result sign_margins(const Options& options, const Rows& x) {
   return {margins, find_non_finite(options, x, refused_rows)};
 }
 
+Tensor bits_of(const Options& options, const Tensor& stored, cpu::CodeLayout layout) {
+  return StoredCodes(options, layout, device(stored)).load(stored);
+}
+
+std::shared_ptr<const Finding> find_no_code(const Options& options, const Tensor& stored,
+                                            cpu::CodeLayout layout) {
+  return StoredCodes(options, layout, device(stored)).find_no_code(stored);
+}
+
 Tensor bits_to_codes(const Tensor& bits) {
   const Device device = bsq::device(bits);
   const Tensor twice = contiguous(mul(bits, scalar(2, dtype(bits), device)));

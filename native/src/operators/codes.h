@@ -44,6 +44,13 @@ struct Quantized {
                              cpu::CodeLayout from_layout, const Options& to_options,
                              cpu::CodeLayout to_layout);
 
+// The bits of such codes, bool [rows, codebooks, code_dim], and the finding about elements that are
+// those of no code: NULL where there are none.
+[[nodiscard]] Tensor bits_of(const Options& options, const Tensor& stored, cpu::CodeLayout layout);
+[[nodiscard]] std::shared_ptr<const Finding> find_no_code(const Options& options,
+                                                          const Tensor& stored,
+                                                          cpu::CodeLayout layout);
+
 // Each code's min |u_d|: float64 [rows, codebooks].
 [[nodiscard]] Result sign_margins(const Options& options, const Rows& x);
 

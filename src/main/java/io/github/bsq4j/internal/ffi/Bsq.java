@@ -410,6 +410,15 @@ public class Bsq extends Bsq$shared {
     public static int BSQ_CODES_BITS() {
         return BSQ_CODES_BITS;
     }
+    private static final int BSQ_USAGE_MAX_COUNTED_DIM = (int)20L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_USAGE_MAX_COUNTED_DIM 20
+     * }
+     */
+    public static int BSQ_USAGE_MAX_COUNTED_DIM() {
+        return BSQ_USAGE_MAX_COUNTED_DIM;
+    }
     private static final int BSQ_MAX_RANK = (int)64L;
     /**
      * {@snippet lang=c :
@@ -1883,6 +1892,135 @@ public class Bsq extends Bsq$shared {
         }
     }
 
+    private static class bsq_usage_size {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_usage_size");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_usage_size(const bsq_options *options, int64_t *size)
+     * }
+     */
+    public static FunctionDescriptor bsq_usage_size$descriptor() {
+        return bsq_usage_size.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_usage_size(const bsq_options *options, int64_t *size)
+     * }
+     */
+    public static MethodHandle bsq_usage_size$handle() {
+        return bsq_usage_size.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_usage_size(const bsq_options *options, int64_t *size)
+     * }
+     */
+    public static MemorySegment bsq_usage_size$address() {
+        return bsq_usage_size.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_usage_size(const bsq_options *options, int64_t *size)
+     * }
+     */
+    public static MemorySegment bsq_usage_size(MemorySegment options, MemorySegment size) {
+        var mh$ = bsq_usage_size.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_usage_size", options, size);
+            }
+            return (MemorySegment)mh$.invokeExact(options, size);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_host_usage_add {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_INT,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_host_usage_add");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_usage_add(const bsq_options *options, int32_t layout, int64_t rows, const void *codes, int64_t codes_bytes, const uint8_t *mask, int64_t mask_bytes, int64_t *counts, int64_t counts_bytes)
+     * }
+     */
+    public static FunctionDescriptor bsq_host_usage_add$descriptor() {
+        return bsq_host_usage_add.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_usage_add(const bsq_options *options, int32_t layout, int64_t rows, const void *codes, int64_t codes_bytes, const uint8_t *mask, int64_t mask_bytes, int64_t *counts, int64_t counts_bytes)
+     * }
+     */
+    public static MethodHandle bsq_host_usage_add$handle() {
+        return bsq_host_usage_add.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_usage_add(const bsq_options *options, int32_t layout, int64_t rows, const void *codes, int64_t codes_bytes, const uint8_t *mask, int64_t mask_bytes, int64_t *counts, int64_t counts_bytes)
+     * }
+     */
+    public static MemorySegment bsq_host_usage_add$address() {
+        return bsq_host_usage_add.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_usage_add(const bsq_options *options, int32_t layout, int64_t rows, const void *codes, int64_t codes_bytes, const uint8_t *mask, int64_t mask_bytes, int64_t *counts, int64_t counts_bytes)
+     * }
+     */
+    public static MemorySegment bsq_host_usage_add(MemorySegment options, int layout, long rows, MemorySegment codes, long codes_bytes, MemorySegment mask, long mask_bytes, MemorySegment counts, long counts_bytes) {
+        var mh$ = bsq_host_usage_add.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_host_usage_add", options, layout, rows, codes, codes_bytes, mask, mask_bytes, counts, counts_bytes);
+            }
+            return (MemorySegment)mh$.invokeExact(options, layout, rows, codes, codes_bytes, mask, mask_bytes, counts, counts_bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class bsq_host_sign_margins {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             Bsq.C_POINTER,
@@ -3143,6 +3281,70 @@ public class Bsq extends Bsq$shared {
                 traceDowncall("bsq_tensor_convert", from_options, from_layout, to_options, to_layout, from, to);
             }
             return (MemorySegment)mh$.invokeExact(from_options, from_layout, to_options, to_layout, from, to);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_tensor_usage {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_INT,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_tensor_usage");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_usage(const bsq_options *options, const bsq_tensor *codes, int32_t layout, const bsq_tensor *mask, bsq_tensor **counts)
+     * }
+     */
+    public static FunctionDescriptor bsq_tensor_usage$descriptor() {
+        return bsq_tensor_usage.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_usage(const bsq_options *options, const bsq_tensor *codes, int32_t layout, const bsq_tensor *mask, bsq_tensor **counts)
+     * }
+     */
+    public static MethodHandle bsq_tensor_usage$handle() {
+        return bsq_tensor_usage.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_usage(const bsq_options *options, const bsq_tensor *codes, int32_t layout, const bsq_tensor *mask, bsq_tensor **counts)
+     * }
+     */
+    public static MemorySegment bsq_tensor_usage$address() {
+        return bsq_tensor_usage.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_usage(const bsq_options *options, const bsq_tensor *codes, int32_t layout, const bsq_tensor *mask, bsq_tensor **counts)
+     * }
+     */
+    public static MemorySegment bsq_tensor_usage(MemorySegment options, MemorySegment codes, int layout, MemorySegment mask, MemorySegment counts) {
+        var mh$ = bsq_tensor_usage.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_tensor_usage", options, codes, layout, mask, counts);
+            }
+            return (MemorySegment)mh$.invokeExact(options, codes, layout, mask, counts);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
