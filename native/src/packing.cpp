@@ -92,6 +92,15 @@ class GatheredRows {
   refuse_packed(options, format, row, column, value);
 }
 
+// Whether the last element of packed code has bits of no component.
+bool has_padding(const CodeFormat& format, const void* last) {
+  const int64_t size = format.element_size();
+  uint64_t stored = 0;
+  std::memcpy(&stored, last, static_cast<size_t>(size));
+  const uint64_t word = cpu::from_stored(format, stored) & cpu::low_bits(8 * size);
+  return (word & ~cpu::low_bits(format.bits - (format.elements() - 1) * 8 * size)) != 0;
+}
+
 }  // namespace
 
 template <class T>
@@ -174,25 +183,42 @@ void check_codes(const Options& options, CodeLayout layout, int64_t rows, const 
   const int64_t bytes = code_bytes(format);
   const auto* const in = static_cast<const uint8_t*>(codes);
   FirstRow bad;  // code, rather than row
-  if (layout == CodeLayout::kIndices) {
-    const auto* const indices = static_cast<const int64_t*>(codes);
-    parallel_for(rows * options.row_indices(), kGrain, [&](int64_t begin, int64_t end) {
-      const int64_t found = cpu::first_bad_index(indices + begin, end - begin, options.group_size);
-      if (found >= 0) {
-        bad.report((begin + found) / options.groups());
-      }
-    });
-  } else {
-    parallel_for(rows * options.codebooks, std::max(int64_t{1}, kGrain / (8 * options.code_dim)),
+  // Calls bad_code(first code, end) for parts of the codes, which gives the first bad one or -1.
+  const auto check = [&](int64_t grain, const auto& bad_code) {
+    parallel_for(rows * options.codebooks, std::max(int64_t{1}, grain),
                  [&](int64_t begin, int64_t end) {
-                   uint64_t words[cpu::kMaxCodeWords];
-                   for (int64_t code = begin; code < end; ++code) {
-                     if (cpu::load_code(format, in + code * bytes, words) >= 0) {
-                       bad.report(code);
-                       return;
-                     }
+                   const int64_t code = bad_code(begin, end);
+                   if (code >= 0) {
+                     bad.report(code);
                    }
                  });
+  };
+  if (layout == CodeLayout::kIndices || layout == CodeLayout::kBits) {
+    const int64_t elements = format.elements();
+    check(kGrain / elements, [&](int64_t begin, int64_t end) {
+      const int64_t count = (end - begin) * elements;
+      int64_t found = -1;
+      if (layout == CodeLayout::kIndices) {
+        found = cpu::first_bad_index(static_cast<const int64_t*>(codes) + begin * elements, count,
+                                     options.group_size);
+      } else {
+        const uint8_t* const bits = in + begin * elements;
+        const uint8_t* const above =
+            std::find_if(bits, bits + count, [](uint8_t b) { return b > 1; });
+        found = above == bits + count ? -1 : above - bits;
+      }
+      return found < 0 ? -1 : begin + found / elements;
+    });
+  } else if (format.bits % (8 * format.element_size()) != 0) {
+    const uint8_t* const last = in + bytes - format.element_size();
+    check(kGrain / 8, [&](int64_t begin, int64_t end) {
+      for (int64_t code = begin; code < end; ++code) {
+        if (has_padding(format, last + code * bytes)) {
+          return code;
+        }
+      }
+      return int64_t{-1};
+    });
   }
   if (bad.found()) {
     refuse_stored(options, format, bad.row(), in + bad.row() * bytes);

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <vector>
+#include <cstring>
 
 #include "aligned_buffer.h"
 #include "bsq/bsq.h"
@@ -182,9 +182,11 @@ class BitLines {
     const int64_t code_words = (dim_ + kWordBits - 1) / kWordBits;
     uint64_t bits[cpu::kMaxCodeWords * kWordBits];  // [code_words][64 rows]
     for (int64_t r = 0; r < kWordBits; ++r) {
-      uint64_t code[cpu::kMaxCodeWords] = {};
+      uint64_t code[cpu::kMaxCodeWords];
       if (begin + r < end && codes.counts(begin + r)) {
         codes.load(begin + r, code);
+      } else {
+        std::fill_n(code, code_words, uint64_t{0});
       }
       for (int64_t i = 0; i < code_words; ++i) {
         bits[i * kWordBits + r] = code[i];

@@ -1,7 +1,9 @@
 // Usage counts, against bits that are counted one by one.
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <limits>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -186,8 +188,10 @@ TEST(refused_codes) {
     const Batch batch{200'000, 1,
                       std::vector<uint8_t>(200'000, 0)};  // those that do not count, too
     const auto codes = static_cast<size_t>(batch.rows() * options.codebooks);
-    const std::string last = std::to_string((int64_t{1} << dim) - 1);
-    const std::string value = std::to_string(int64_t{1} << dim);
+    const int64_t end = int64_t{1} << dim;
+    std::ostringstream above;
+    above << "indices[199999, 1] is " << end << ", expected 0 to " << end - 1 << " for code_dim "
+          << dim;
     struct Case {
       int32_t layout;
       size_t position;  // of a byte
@@ -199,10 +203,9 @@ TEST(refused_codes) {
     const auto index_byte = static_cast<size_t>(dim / 8);
     const std::vector<Case> cases{
         {BSQ_CODES_INDICES, (codes - 1) * 8 + index_byte, static_cast<uint8_t>(1U << dim % 8),
-         "indices[199999, 1] is " + value + ", expected 0 to " + last + " for code_dim " +
-             std::to_string(dim)},
+         above.str()},
         {BSQ_CODES_INDICES, 7, 0x80,
-         "indices[0, 0] is -9223372036854775808, expected 0 to " + last},
+         "indices[0, 0] is -9223372036854775808, expected 0 to " + std::to_string(end - 1)},
         {BSQ_CODES_BYTES, (codes - 1) * bytes_of_code - 1, 1,
          "packed[199999, " + std::to_string(bytes_of_code - 1) +
              "] is 0x1, whose padding is not 0"},

@@ -76,7 +76,7 @@ Tensor count_pairs(const Options& options, const Tensor& stored, cpu::CodeLayout
   const Tensor is_pair =
       reshape(to(greater_equal(unsqueeze(d, 0), unsqueeze(d, 1)), DType::kInt64), {dim * dim});
   const Tensor pairs = count_at_most(cumsum(is_pair, 0), arange(size - 1, device));
-  const Tensor counts = empty({options.codebooks, size}, DType::kFloat64, device);
+  Tensor counts = empty({options.codebooks, size}, DType::kFloat64, device);
   copy(codes, narrow(counts, 1, 0, 1));
   copy(index_select(reshape(products, {options.codebooks, dim * dim}), 1, pairs),
        narrow(counts, 1, 1, size - 1));
