@@ -337,6 +337,35 @@ public final class NativeCalls {
             to.byteSize()));
   }
 
+  /** The number of longs of usage counts. */
+  public static long usageSize(MemorySegment options) {
+    try (Scratch scratch = Scratch.take()) {
+      check(Bsq.bsq_usage_size(options, scratch.memory()));
+      return scratch.memory().get(ValueLayout.JAVA_LONG, 0);
+    }
+  }
+
+  /** Adds to the counts, or leaves them as they are. */
+  public static void addUsage(
+      MemorySegment options,
+      CodeLayout layout,
+      long rows,
+      MemorySegment codes,
+      MemorySegment mask,
+      MemorySegment counts) {
+    check(
+        Bsq.bsq_host_usage_add(
+            options,
+            code(layout),
+            rows,
+            codes,
+            codes.byteSize(),
+            mask,
+            mask.byteSize(),
+            counts,
+            counts.byteSize()));
+  }
+
   public static void signMargins(
       MemorySegment options,
       DType dtype,

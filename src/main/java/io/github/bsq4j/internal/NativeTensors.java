@@ -201,6 +201,18 @@ public final class NativeTensors {
                 out));
   }
 
+  /** {@code mask} is {@link MemorySegment#NULL} for none. */
+  public static MemorySegment usage(
+      Arena arena,
+      MemorySegment options,
+      MemorySegment codes,
+      CodeLayout layout,
+      MemorySegment mask) {
+    return tensor(
+        arena,
+        (_, out) -> Bsq.bsq_tensor_usage(options, codes, NativeCalls.code(layout), mask, out));
+  }
+
   public static MemorySegment signMargins(Arena arena, MemorySegment options, MemorySegment x) {
     return tensor(arena, (_, out) -> Bsq.bsq_tensor_sign_margins(options, x, out));
   }
