@@ -24,6 +24,7 @@ import picocli.CommandLine.Command;
       EncodeCommand.class,
       DecodeCommand.class,
       ConvertCommand.class,
+      StatsCommand.class,
       VerifyCommand.class,
       BenchCommand.class,
       InfoCommand.class

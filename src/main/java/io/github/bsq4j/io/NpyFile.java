@@ -163,8 +163,8 @@ public final class NpyFile {
     return value;
   }
 
-  private static void checkSize(Path path, NpyHeader header, long found)
-      throws MalformedFileException {
+  /** Makes sure that the file holds what its header declares. */
+  static void checkSize(Path path, NpyHeader header, long found) throws MalformedFileException {
     long expected = header.byteSize();
     if (found == expected) {
       return;

@@ -9,7 +9,7 @@ class MainTest {
   @Test
   void help() {
     String text = Cli.run("--help").assertText();
-    for (String command : List.of("encode", "decode", "verify", "bench", "info")) {
+    for (String command : List.of("encode", "decode", "stats", "verify", "bench", "info")) {
       assertTrue(text.lines().anyMatch(line -> line.startsWith("  " + command + "  ")), text);
     }
     assertTrue(text.contains("-Dlibtorch=DIR"), text);
