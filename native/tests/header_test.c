@@ -241,6 +241,32 @@ static void test_quantizer_on_tensors(void) {
   CHECK_EQ(bsq_debug_live_handles(), 0);
 }
 
+static void test_usage(void) {
+  bsq_options options = defaults();
+  const int64_t shape[1] = {3};
+  const int64_t indices[3] = {2, 1, 2};
+  const uint8_t mask[3] = {1, 0, 1};
+  int64_t counts[4] = {0, 0, 0, 0};
+  int64_t size = 0;
+  bsq_tensor* codes = NULL;
+  bsq_tensor* usage = NULL;
+  options.code_dim = 2;
+  CHECK_OK(bsq_usage_size(&options, &size));
+  CHECK_EQ(size, 4);
+  CHECK_OK(bsq_host_usage_add(&options, BSQ_CODES_INDICES, 3, indices, sizeof(indices), mask,
+                              sizeof(mask), counts, sizeof(counts)));
+  CHECK_EQ(counts[1], 0);
+  CHECK_EQ(counts[2], 2);
+  CHECK_OK(
+      bsq_tensor_copy(BSQ_INT64, BSQ_DEVICE_CPU, 0, shape, 1, indices, sizeof(indices), &codes));
+  CHECK_OK(bsq_tensor_usage(&options, codes, BSQ_CODES_INDICES, NULL, &usage));
+  CHECK_OK(bsq_tensor_read(usage, BSQ_INT64, counts, sizeof(counts)));
+  CHECK_EQ(counts[1], 1);
+  CHECK_EQ(counts[2], 2);
+  bsq_tensor_free(usage);
+  bsq_tensor_free(codes);
+}
+
 static void test_status(void) {
   bsq_options options = defaults();
   bsq_status* status = NULL;
@@ -267,6 +293,7 @@ int main(void) {
   test_loss_sums();
   test_tensors();
   test_quantizer_on_tensors();
+  test_usage();
   test_status();
   printf("%s: %d checks, %d failed\n", failures == 0 ? "ok" : "FAILED", checks, failures);
   return failures == 0 && checks > 100 ? 0 : 1;
