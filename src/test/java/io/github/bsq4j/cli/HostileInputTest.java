@@ -50,6 +50,7 @@ class HostileInputTest {
     Path out = folder.resolve("out.npy");
     Cli.run("encode", in, "-o", out).assertRefused(in + ": ");
     Cli.run("decode", in, "--code-dim=13", "-o", out, "--json").assertRefused(in + ": ");
+    Cli.run("stats", in, "--code-dim=13").assertRefused(in + ": ");
     try (var files = Files.list(folder)) {
       assertEquals(List.of(in), files.toList());
     }
