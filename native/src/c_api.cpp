@@ -7,6 +7,7 @@
 #include "buffers.h"
 #include "codes.h"
 #include "device.h"
+#include "hamming.h"
 #include "live_handles.h"
 #include "loss_sums.h"
 #include "options.h"
@@ -379,5 +380,41 @@ bsq_status* bsq_host_sign_margins(const bsq_options* options, int32_t dtype, int
       bsq::sign_margins(call.options, call.shape, static_cast<const T*>(x),
                         static_cast<T*>(margins));
     });
+  });
+}
+
+bsq_status* bsq_host_hamming(int64_t code_bytes, const uint8_t* query, int64_t query_bytes,
+                             int64_t count, const uint8_t* codes, int64_t codes_bytes,
+                             int32_t* distances, int64_t distances_bytes) {
+  return bsq::guard([&] {
+    bsq::check_code_bytes(code_bytes);
+    bsq::check_count(count, "count");
+    const Buffer query_in = bsq::checked({"query", query, query_bytes}, 1, code_bytes, 1);
+    const Buffer codes_in = bsq::checked({"codes", codes, codes_bytes}, count, code_bytes, 1);
+    const Buffer out =
+        bsq::checked({"distances", distances, distances_bytes}, count, 1, sizeof(int32_t));
+    bsq::check_no_overlap(out, {query_in, codes_in});
+    bsq::hamming_distances(code_bytes, query, count, codes, distances);
+  });
+}
+
+bsq_status* bsq_host_nearest(int64_t code_bytes, int64_t queries, const uint8_t* query,
+                             int64_t query_bytes, int64_t count, const uint8_t* codes,
+                             int64_t codes_bytes, int64_t k, int64_t* positions,
+                             int64_t positions_bytes, int32_t* distances, int64_t distances_bytes) {
+  return bsq::guard([&] {
+    bsq::check_code_bytes(code_bytes);
+    bsq::check_count(queries, "queries");
+    bsq::check_count(count, "count");
+    bsq::check_nearest(k, count);
+    const Buffer query_in = bsq::checked({"query", query, query_bytes}, queries, code_bytes, 1);
+    const Buffer codes_in = bsq::checked({"codes", codes, codes_bytes}, count, code_bytes, 1);
+    const Buffer positions_out =
+        bsq::checked({"positions", positions, positions_bytes}, queries, k, sizeof(int64_t));
+    const Buffer distances_out =
+        bsq::checked({"distances", distances, distances_bytes}, queries, k, sizeof(int32_t));
+    bsq::check_no_overlap(positions_out, {query_in, codes_in});
+    bsq::check_no_overlap(distances_out, {query_in, codes_in, positions_out});
+    bsq::hamming_nearest(code_bytes, queries, query, count, codes, k, positions, distances);
   });
 }

@@ -84,6 +84,16 @@ void init_options(bsq_options* options, uint64_t struct_size, int64_t code_dim) 
   // All else is 0: that is the default of each.
 }
 
+Implementation checked_implementation(int32_t implementation) {
+  if (implementation < BSQ_IMPLEMENTATION_AUTOMATIC ||
+      implementation > BSQ_IMPLEMENTATION_OPERATORS) {
+    fail(Code::kInvalidArgument, "implementation is ", implementation,
+         ", expected BSQ_IMPLEMENTATION_AUTOMATIC (", BSQ_IMPLEMENTATION_AUTOMATIC,
+         ") to BSQ_IMPLEMENTATION_OPERATORS (", BSQ_IMPLEMENTATION_OPERATORS, ")");
+  }
+  return static_cast<Implementation>(implementation);
+}
+
 cpu::CodeLayout checked_layout(int32_t layout, const char* name) {
   if (layout < BSQ_CODES_INDICES || layout > BSQ_CODES_BITS) {
     fail(Code::kInvalidArgument, name, " is ", layout, ", expected BSQ_CODES_INDICES (",
@@ -155,12 +165,6 @@ Options Options::from(const bsq_options* options) {
   check_finite(options->positive_offset, "positive_offset");
   check_finite(options->commitment_weight, "commitment_weight");
   check_finite(options->straight_through_scale, "straight_through_scale");
-  if (options->implementation < BSQ_IMPLEMENTATION_AUTOMATIC ||
-      options->implementation > BSQ_IMPLEMENTATION_OPERATORS) {
-    fail(Code::kInvalidArgument, "implementation is ", options->implementation,
-         ", expected BSQ_IMPLEMENTATION_AUTOMATIC (", BSQ_IMPLEMENTATION_AUTOMATIC,
-         ") to BSQ_IMPLEMENTATION_OPERATORS (", BSQ_IMPLEMENTATION_OPERATORS, ")");
-  }
   const int64_t group_size = checked_group_size(*options);
   const Options result{
       .code_dim = options->code_dim,
@@ -202,7 +206,7 @@ Options Options::from(const bsq_options* options) {
               : 0,
       .propagate_non_finite = checked_choice(options->non_finite, "non_finite",
                                              "BSQ_NON_FINITE_REFUSE", "BSQ_NON_FINITE_PROPAGATE"),
-      .implementation = static_cast<Implementation>(options->implementation)};
+      .implementation = checked_implementation(options->implementation)};
   if (!std::isfinite(result.entropy_weight())) {
     fail(Code::kInvalidArgument, "entropy_loss_weight is ", options->entropy_loss_weight,
          " and divided by inverse_temperature, which is ", options->inverse_temperature,

@@ -130,6 +130,9 @@ struct Losses {
 // codebook_entropy): 1 unless it is made positive.
 [[nodiscard]] double entropy_loss_slope(const Options& options, const LossTerms& terms);
 
+// Throws Error.
+[[nodiscard]] Implementation checked_implementation(int32_t implementation);
+
 // The layout, or that of packed codes alone. Throw Error.
 [[nodiscard]] cpu::CodeLayout checked_layout(int32_t layout, const char* name);
 [[nodiscard]] cpu::CodeLayout checked_packed(int32_t layout);

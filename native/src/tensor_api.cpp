@@ -1,5 +1,6 @@
 // The exported functions of tensors and quantizations: check, call, wrap. No arithmetic.
 #include <cstdint>
+#include <memory>
 #include <utility>
 
 #include "bsq/bsq.h"
@@ -205,6 +206,33 @@ bsq_status* bsq_tensor_sign_margins(const bsq_options* options, const bsq_tensor
                                     bsq_tensor** margins) {
   return make(margins, "margins",
               [&] { return bsq::sign_margins(Options::from(options), value_of(x, "x")); });
+}
+
+bsq_status* bsq_tensor_hamming(const bsq_tensor* queries, const bsq_tensor* codes,
+                               int32_t implementation, bsq_tensor** distances) {
+  return make(distances, "distances", [&] {
+    return bsq::hamming_distances(value_of(queries, "queries"), value_of(codes, "codes"),
+                                  implementation);
+  });
+}
+
+bsq_status* bsq_tensor_nearest(const bsq_tensor* queries, const bsq_tensor* codes, int64_t k,
+                               int32_t implementation, bsq_tensor** positions,
+                               bsq_tensor** distances) {
+  return bsq::guard([&] {
+    for (const auto& [out, name] :
+         {std::pair{positions, "positions"}, std::pair{distances, "distances"}}) {
+      if (out == nullptr) {
+        bsq::fail(Code::kInvalidArgument, name, " is NULL");
+      }
+      *out = nullptr;
+    }
+    auto [found, at] = bsq::hamming_nearest(value_of(queries, "queries"), value_of(codes, "codes"),
+                                            k, implementation);
+    std::unique_ptr<bsq_tensor> first(new bsq_tensor{std::move(found), {}});
+    *distances = new bsq_tensor{std::move(at), {}};
+    *positions = first.release();
+  });
 }
 
 bsq_status* bsq_tensor_forward(const bsq_options* options, const bsq_tensor* x,

@@ -7,8 +7,10 @@
 #include "codes.h"
 #include "cpu/dispatch.h"
 #include "error.h"
+#include "hamming.h"
 #include "operators/code_usage.h"
 #include "operators/codes.h"
+#include "operators/hamming.h"
 #include "operators/losses.h"
 #include "packing.h"
 #include "quantizer.h"
@@ -21,13 +23,16 @@ namespace {
 using cpu::CodeLayout;
 
 // Whether LibTorch's operators compute, rather than kernels of this library.
-bool uses_operators(const Options& options, const Device& device) {
+bool uses_operators(Implementation implementation, const Device& device) {
   const bool has_kernels = device.type == DeviceType::kCpu;
-  if (options.implementation == Implementation::kKernels && !has_kernels) {
+  if (implementation == Implementation::kKernels && !has_kernels) {
     fail(Code::kUnsupported,
          "implementation is BSQ_IMPLEMENTATION_KERNELS, but there are none for ", name(device));
   }
-  return options.implementation == Implementation::kOperators || !has_kernels;
+  return implementation == Implementation::kOperators || !has_kernels;
+}
+bool uses_operators(const Options& options, const Device& device) {
+  return uses_operators(options.implementation, device);
 }
 
 // Checks
@@ -467,6 +472,80 @@ TensorValue sign_margins(const Options& options, const TensorValue& x) {
     sign_margins(options, row_shape(options, rows), in.data(), mutable_data<T>(margins));
     return {to(margins, type), {}};
   });
+}
+
+namespace {
+
+// Packed codes, uint8 [rows, bytes]; kernels read them where they are.
+struct PackedRows {
+  PackedRows(const TensorValue& value, const char* what) : rows(value.tensor) {
+    check_dtype(value, what, DType::kUInt8);
+    const Shape shape = bsq::shape(rows);
+    if (shape.size() != 2) {
+      fail(Code::kInvalidArgument, what, " has shape ", to_string(shape),
+           ", expected [rows, bytes]");
+    }
+    check_code_bytes(shape[1]);
+    count = shape[0];
+    bytes = shape[1];
+  }
+
+  Tensor rows;
+  int64_t count;
+  int64_t bytes;
+};
+
+// Both checked; whether operators compute.
+bool check_hamming(const TensorValue& queries, const TensorValue& codes, int32_t implementation,
+                   const PackedRows& query_rows, const PackedRows& code_rows) {
+  check_device(codes, "codes", queries.tensor);
+  if (query_rows.bytes != code_rows.bytes) {
+    fail(Code::kInvalidArgument, "queries has codes of ", query_rows.bytes, " bytes, and codes of ",
+         code_rows.bytes, ", expected as many");
+  }
+  return uses_operators(checked_implementation(implementation), device(codes.tensor));
+}
+
+}  // namespace
+
+TensorValue hamming_distances(const TensorValue& queries, const TensorValue& codes,
+                              int32_t implementation) {
+  const PackedRows query_rows(queries, "queries");
+  const PackedRows code_rows(codes, "codes");
+  if (check_hamming(queries, codes, implementation, query_rows, code_rows)) {
+    return {operators::hamming_distances(query_rows.rows, code_rows.rows),
+            merge(queries.findings, codes.findings)};
+  }
+  const KernelInput<uint8_t> query(&queries);
+  const KernelInput<uint8_t> code(&codes);
+  const Tensor distances = empty({query_rows.count, code_rows.count}, DType::kInt32, kCpu);
+  for (int64_t q = 0; q < query_rows.count; ++q) {
+    hamming_distances(code_rows.bytes, query.data() + q * code_rows.bytes, code_rows.count,
+                      code.data(), mutable_data<int32_t>(distances) + q * code_rows.count);
+  }
+  return {distances, {}};
+}
+
+std::pair<TensorValue, TensorValue> hamming_nearest(const TensorValue& queries,
+                                                    const TensorValue& codes, int64_t k,
+                                                    int32_t implementation) {
+  const PackedRows query_rows(queries, "queries");
+  const PackedRows code_rows(codes, "codes");
+  const bool by_operators = check_hamming(queries, codes, implementation, query_rows, code_rows);
+  check_nearest(k, code_rows.count);
+  if (by_operators) {
+    const auto [positions, distances] =
+        operators::hamming_nearest(query_rows.rows, code_rows.rows, k);
+    const Findings findings = merge(queries.findings, codes.findings);
+    return {{positions, findings}, {distances, findings}};
+  }
+  const KernelInput<uint8_t> query(&queries);
+  const KernelInput<uint8_t> code(&codes);
+  const Tensor positions = empty({query_rows.count, k}, DType::kInt64, kCpu);
+  const Tensor distances = empty({query_rows.count, k}, DType::kInt32, kCpu);
+  hamming_nearest(code_rows.bytes, query_rows.count, query.data(), code_rows.count, code.data(), k,
+                  mutable_data<int64_t>(positions), mutable_data<int32_t>(distances));
+  return {{positions, {}}, {distances, {}}};
 }
 
 Quantization forward(const Options& options, const TensorValue& x, const TensorValue* mask) {

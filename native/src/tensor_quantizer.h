@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <utility>
 #include <variant>
 
 #include "finding.h"
@@ -54,6 +55,15 @@ struct Quantization {
                                 cpu::CodeLayout layout, const TensorValue* mask);
 
 [[nodiscard]] TensorValue sign_margins(const Options& options, const TensorValue& x);
+
+// Of uint8 [queries, bytes] and [codes, bytes]: int32 [queries, codes], or positions, int64, and
+// distances, int32, both [queries, k].
+[[nodiscard]] TensorValue hamming_distances(const TensorValue& queries, const TensorValue& codes,
+                                            int32_t implementation);
+[[nodiscard]] std::pair<TensorValue, TensorValue> hamming_nearest(const TensorValue& queries,
+                                                                  const TensorValue& codes,
+                                                                  int64_t k,
+                                                                  int32_t implementation);
 
 // mask may be NULL.
 [[nodiscard]] Quantization forward(const Options& options, const TensorValue& x,

@@ -417,6 +417,28 @@ BSQ_API bsq_status* bsq_host_sign_margins(const bsq_options* options, int32_t dt
                                           void* margins, int64_t margins_bytes);
 
 /*
+ * Hamming distances: in how many bits packed codes differ. Codes are code_bytes bytes each, 1 to
+ * 512, one after the other at any address, such as those of a mapped file. All bits count, whatever
+ * their order is: padding differs nowhere where it is 0.
+ */
+
+/* distances[count] of codes[count] from a query. */
+BSQ_API bsq_status* bsq_host_hamming(int64_t code_bytes, const uint8_t* query, int64_t query_bytes,
+                                     int64_t count, const uint8_t* codes, int64_t codes_bytes,
+                                     int32_t* distances, int64_t distances_bytes);
+
+/*
+ * The k codes of codes[count] that are nearest to each of query[queries]: positions[queries, k] and
+ * distances[queries, k], the nearest first, and of equally near ones the first. k is 1 to count.
+ * Takes memory for k candidates for each thread, or for a million if k is smaller.
+ */
+BSQ_API bsq_status* bsq_host_nearest(int64_t code_bytes, int64_t queries, const uint8_t* query,
+                                     int64_t query_bytes, int64_t count, const uint8_t* codes,
+                                     int64_t codes_bytes, int64_t k, int64_t* positions,
+                                     int64_t positions_bytes, int32_t* distances,
+                                     int64_t distances_bytes);
+
+/*
  * Tensors: typed, strided arrays of rank 1 to BSQ_MAX_RANK in the memory of a device. They are
  * immutable: no function here changes one, so all threads may use it at the same time.
  *
@@ -563,6 +585,17 @@ BSQ_API bsq_status* bsq_tensor_usage(const bsq_options* options, const bsq_tenso
 /* Of the leading dimensions of x, then K where K > 1; [1] where that leaves none. */
 BSQ_API bsq_status* bsq_tensor_sign_margins(const bsq_options* options, const bsq_tensor* x,
                                             bsq_tensor** margins);
+
+/*
+ * Hamming distances, as those of the host path: queries are uint8 [queries, code_bytes], codes
+ * uint8 [codes, code_bytes], on one device. implementation is BSQ_IMPLEMENTATION_*. distances is
+ * int32 [queries, codes], or with the nearest positions, int64, [queries, k].
+ */
+BSQ_API bsq_status* bsq_tensor_hamming(const bsq_tensor* queries, const bsq_tensor* codes,
+                                       int32_t implementation, bsq_tensor** distances);
+BSQ_API bsq_status* bsq_tensor_nearest(const bsq_tensor* queries, const bsq_tensor* codes,
+                                       int64_t k, int32_t implementation, bsq_tensor** positions,
+                                       bsq_tensor** distances);
 
 /*
  * The results of a forward pass. Immutable; it keeps all that backward needs, so x and mask may be

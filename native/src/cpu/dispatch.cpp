@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "cpu/bit_kernels.h"
+#include "cpu/hamming_kernels.h"
 #include "cpu/row_kernels.h"
 
 namespace bsq::cpu {
@@ -14,6 +15,7 @@ namespace bsq::cpu {
   extern const RowKernels<float> kFloatKernels;   \
   extern const RowKernels<double> kDoubleKernels; \
   extern const BitKernels kBitKernels;            \
+  extern const HammingKernels kHammingKernels;    \
   }
 BSQ_DECLARE_KERNELS(baseline)
 #if defined(__x86_64__)
@@ -38,6 +40,7 @@ struct Build {
   const RowKernels<float>& float_kernels;
   const RowKernels<double>& double_kernels;
   const BitKernels& bit_kernels;
+  const HammingKernels& hamming_kernels;
 };
 
 // The best that this machine supports, or the one that the environment variable BSQ_CPU_KERNELS
@@ -49,12 +52,12 @@ Build choose() {
      __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
          __builtin_cpu_supports("avx512vl") && supports_avx2(),
-     avx512::kFloatKernels, avx512::kDoubleKernels, avx512::kBitKernels},
+     avx512::kFloatKernels, avx512::kDoubleKernels, avx512::kBitKernels, avx512::kHammingKernels},
     {"avx2", "CPU kernels (AVX2)", supports_avx2(), avx2::kFloatKernels, avx2::kDoubleKernels,
-     avx2::kBitKernels},
+     avx2::kBitKernels, avx2::kHammingKernels},
 #endif
     {"baseline", "CPU kernels (baseline)", true, baseline::kFloatKernels, baseline::kDoubleKernels,
-     baseline::kBitKernels},
+     baseline::kBitKernels, baseline::kHammingKernels},
   };
   const char* const requested = std::getenv("BSQ_CPU_KERNELS");
   const Build* best = nullptr;
@@ -75,6 +78,8 @@ const Build& choice() {
 }  // namespace
 
 const char* implementation() { return choice().description; }
+
+const HammingKernels& hamming_kernels() { return choice().hamming_kernels; }
 
 template <>
 const RowKernels<float>& row_kernels<float>() {

@@ -2088,6 +2088,144 @@ public class Bsq extends Bsq$shared {
         }
     }
 
+    private static class bsq_host_hamming {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_host_hamming");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_hamming(int64_t code_bytes, const uint8_t *query, int64_t query_bytes, int64_t count, const uint8_t *codes, int64_t codes_bytes, int32_t *distances, int64_t distances_bytes)
+     * }
+     */
+    public static FunctionDescriptor bsq_host_hamming$descriptor() {
+        return bsq_host_hamming.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_hamming(int64_t code_bytes, const uint8_t *query, int64_t query_bytes, int64_t count, const uint8_t *codes, int64_t codes_bytes, int32_t *distances, int64_t distances_bytes)
+     * }
+     */
+    public static MethodHandle bsq_host_hamming$handle() {
+        return bsq_host_hamming.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_hamming(int64_t code_bytes, const uint8_t *query, int64_t query_bytes, int64_t count, const uint8_t *codes, int64_t codes_bytes, int32_t *distances, int64_t distances_bytes)
+     * }
+     */
+    public static MemorySegment bsq_host_hamming$address() {
+        return bsq_host_hamming.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_hamming(int64_t code_bytes, const uint8_t *query, int64_t query_bytes, int64_t count, const uint8_t *codes, int64_t codes_bytes, int32_t *distances, int64_t distances_bytes)
+     * }
+     */
+    public static MemorySegment bsq_host_hamming(long code_bytes, MemorySegment query, long query_bytes, long count, MemorySegment codes, long codes_bytes, MemorySegment distances, long distances_bytes) {
+        var mh$ = bsq_host_hamming.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_host_hamming", code_bytes, query, query_bytes, count, codes, codes_bytes, distances, distances_bytes);
+            }
+            return (MemorySegment)mh$.invokeExact(code_bytes, query, query_bytes, count, codes, codes_bytes, distances, distances_bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_host_nearest {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_host_nearest");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_nearest(int64_t code_bytes, int64_t queries, const uint8_t *query, int64_t query_bytes, int64_t count, const uint8_t *codes, int64_t codes_bytes, int64_t k, int64_t *positions, int64_t positions_bytes, int32_t *distances, int64_t distances_bytes)
+     * }
+     */
+    public static FunctionDescriptor bsq_host_nearest$descriptor() {
+        return bsq_host_nearest.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_nearest(int64_t code_bytes, int64_t queries, const uint8_t *query, int64_t query_bytes, int64_t count, const uint8_t *codes, int64_t codes_bytes, int64_t k, int64_t *positions, int64_t positions_bytes, int32_t *distances, int64_t distances_bytes)
+     * }
+     */
+    public static MethodHandle bsq_host_nearest$handle() {
+        return bsq_host_nearest.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_nearest(int64_t code_bytes, int64_t queries, const uint8_t *query, int64_t query_bytes, int64_t count, const uint8_t *codes, int64_t codes_bytes, int64_t k, int64_t *positions, int64_t positions_bytes, int32_t *distances, int64_t distances_bytes)
+     * }
+     */
+    public static MemorySegment bsq_host_nearest$address() {
+        return bsq_host_nearest.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_nearest(int64_t code_bytes, int64_t queries, const uint8_t *query, int64_t query_bytes, int64_t count, const uint8_t *codes, int64_t codes_bytes, int64_t k, int64_t *positions, int64_t positions_bytes, int32_t *distances, int64_t distances_bytes)
+     * }
+     */
+    public static MemorySegment bsq_host_nearest(long code_bytes, long queries, MemorySegment query, long query_bytes, long count, MemorySegment codes, long codes_bytes, long k, MemorySegment positions, long positions_bytes, MemorySegment distances, long distances_bytes) {
+        var mh$ = bsq_host_nearest.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_host_nearest", code_bytes, queries, query, query_bytes, count, codes, codes_bytes, k, positions, positions_bytes, distances, distances_bytes);
+            }
+            return (MemorySegment)mh$.invokeExact(code_bytes, queries, query, query_bytes, count, codes, codes_bytes, k, positions, positions_bytes, distances, distances_bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class bsq_tensor_empty {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             Bsq.C_POINTER,
@@ -3407,6 +3545,134 @@ public class Bsq extends Bsq$shared {
                 traceDowncall("bsq_tensor_sign_margins", options, x, margins);
             }
             return (MemorySegment)mh$.invokeExact(options, x, margins);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_tensor_hamming {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_INT,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_tensor_hamming");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_hamming(const bsq_tensor *queries, const bsq_tensor *codes, int32_t implementation, bsq_tensor **distances)
+     * }
+     */
+    public static FunctionDescriptor bsq_tensor_hamming$descriptor() {
+        return bsq_tensor_hamming.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_hamming(const bsq_tensor *queries, const bsq_tensor *codes, int32_t implementation, bsq_tensor **distances)
+     * }
+     */
+    public static MethodHandle bsq_tensor_hamming$handle() {
+        return bsq_tensor_hamming.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_hamming(const bsq_tensor *queries, const bsq_tensor *codes, int32_t implementation, bsq_tensor **distances)
+     * }
+     */
+    public static MemorySegment bsq_tensor_hamming$address() {
+        return bsq_tensor_hamming.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_hamming(const bsq_tensor *queries, const bsq_tensor *codes, int32_t implementation, bsq_tensor **distances)
+     * }
+     */
+    public static MemorySegment bsq_tensor_hamming(MemorySegment queries, MemorySegment codes, int implementation, MemorySegment distances) {
+        var mh$ = bsq_tensor_hamming.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_tensor_hamming", queries, codes, implementation, distances);
+            }
+            return (MemorySegment)mh$.invokeExact(queries, codes, implementation, distances);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_tensor_nearest {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_INT,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_tensor_nearest");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_nearest(const bsq_tensor *queries, const bsq_tensor *codes, int64_t k, int32_t implementation, bsq_tensor **positions, bsq_tensor **distances)
+     * }
+     */
+    public static FunctionDescriptor bsq_tensor_nearest$descriptor() {
+        return bsq_tensor_nearest.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_nearest(const bsq_tensor *queries, const bsq_tensor *codes, int64_t k, int32_t implementation, bsq_tensor **positions, bsq_tensor **distances)
+     * }
+     */
+    public static MethodHandle bsq_tensor_nearest$handle() {
+        return bsq_tensor_nearest.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_nearest(const bsq_tensor *queries, const bsq_tensor *codes, int64_t k, int32_t implementation, bsq_tensor **positions, bsq_tensor **distances)
+     * }
+     */
+    public static MemorySegment bsq_tensor_nearest$address() {
+        return bsq_tensor_nearest.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_nearest(const bsq_tensor *queries, const bsq_tensor *codes, int64_t k, int32_t implementation, bsq_tensor **positions, bsq_tensor **distances)
+     * }
+     */
+    public static MemorySegment bsq_tensor_nearest(MemorySegment queries, MemorySegment codes, long k, int implementation, MemorySegment positions, MemorySegment distances) {
+        var mh$ = bsq_tensor_nearest.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_tensor_nearest", queries, codes, k, implementation, positions, distances);
+            }
+            return (MemorySegment)mh$.invokeExact(queries, codes, k, implementation, positions, distances);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
