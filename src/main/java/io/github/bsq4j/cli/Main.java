@@ -25,6 +25,7 @@ import picocli.CommandLine.Command;
       DecodeCommand.class,
       ConvertCommand.class,
       StatsCommand.class,
+      NearestCommand.class,
       VerifyCommand.class,
       BenchCommand.class,
       InfoCommand.class

@@ -378,6 +378,54 @@ public final class NativeCalls {
             options, code(dtype), items, positions, x, x.byteSize(), margins, margins.byteSize()));
   }
 
+  /** Loads the library, for what has no options. */
+  public static void requireLibrary() {
+    NativeLibrary.require();
+  }
+
+  public static void hamming(
+      long codeBytes,
+      MemorySegment query,
+      long count,
+      MemorySegment codes,
+      MemorySegment distances) {
+    check(
+        Bsq.bsq_host_hamming(
+            codeBytes,
+            query,
+            query.byteSize(),
+            count,
+            codes,
+            codes.byteSize(),
+            distances,
+            distances.byteSize()));
+  }
+
+  public static void nearest(
+      long codeBytes,
+      long queries,
+      MemorySegment query,
+      long count,
+      MemorySegment codes,
+      long k,
+      MemorySegment positions,
+      MemorySegment distances) {
+    check(
+        Bsq.bsq_host_nearest(
+            codeBytes,
+            queries,
+            query,
+            query.byteSize(),
+            count,
+            codes,
+            codes.byteSize(),
+            k,
+            positions,
+            positions.byteSize(),
+            distances,
+            distances.byteSize()));
+  }
+
   // What the process runs on
 
   /** The version of LibTorch in this process, as "2.13.0". */
@@ -436,7 +484,7 @@ public final class NativeCalls {
     };
   }
 
-  private static int code(Implementation implementation) {
+  static int code(Implementation implementation) {
     return switch (implementation) {
       case AUTOMATIC -> Bsq.BSQ_IMPLEMENTATION_AUTOMATIC();
       case KERNELS -> Bsq.BSQ_IMPLEMENTATION_KERNELS();

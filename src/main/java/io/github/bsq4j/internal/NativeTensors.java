@@ -5,6 +5,7 @@ import static java.util.Objects.requireNonNull;
 import io.github.bsq4j.CodeLayout;
 import io.github.bsq4j.DType;
 import io.github.bsq4j.Device;
+import io.github.bsq4j.Implementation;
 import io.github.bsq4j.Losses;
 import io.github.bsq4j.internal.ffi.Bsq;
 import io.github.bsq4j.internal.ffi.bsq_tensor_info;
@@ -260,6 +261,40 @@ public final class NativeTensors {
         arena,
         (_, out) ->
             Bsq.bsq_quantization_backward(quantization, sums, gradQuantized, gradAuxLoss, out));
+  }
+
+  public static MemorySegment hamming(
+      Arena arena, MemorySegment queries, MemorySegment codes, Implementation implementation) {
+    return tensor(
+        arena,
+        (_, out) -> Bsq.bsq_tensor_hamming(queries, codes, NativeCalls.code(implementation), out));
+  }
+
+  /** Positions and distances. */
+  public static MemorySegment[] nearest(
+      Arena arena,
+      MemorySegment queries,
+      MemorySegment codes,
+      long k,
+      Implementation implementation) {
+    requireNonNull(arena, "arena");
+    try (Scratch scratch = Scratch.take()) {
+      SegmentAllocator allocator = SegmentAllocator.slicingAllocator(scratch.memory());
+      MemorySegment positions = allocator.allocate(ValueLayout.ADDRESS);
+      MemorySegment distances = allocator.allocate(ValueLayout.ADDRESS);
+      NativeCalls.check(
+          Bsq.bsq_tensor_nearest(
+              queries, codes, k, NativeCalls.code(implementation), positions, distances));
+      MemorySegment second = distances.get(ValueLayout.ADDRESS, 0);
+      MemorySegment first;
+      try {
+        first = Handles.adopt(arena, positions.get(ValueLayout.ADDRESS, 0), Bsq::bsq_tensor_free);
+      } catch (Throwable e) { // which has freed the one
+        Bsq.bsq_tensor_free(second);
+        throw e;
+      }
+      return new MemorySegment[] {first, Handles.adopt(arena, second, Bsq::bsq_tensor_free)};
+    }
   }
 
   private static MemorySegment tensor(Arena arena, Maker maker) {

@@ -9,7 +9,8 @@ class MainTest {
   @Test
   void help() {
     String text = Cli.run("--help").assertText();
-    for (String command : List.of("encode", "decode", "stats", "verify", "bench", "info")) {
+    for (String command :
+        List.of("encode", "decode", "convert", "stats", "nearest", "verify", "bench", "info")) {
       assertTrue(text.lines().anyMatch(line -> line.startsWith("  " + command + "  ")), text);
     }
     assertTrue(text.contains("-Dlibtorch=DIR"), text);

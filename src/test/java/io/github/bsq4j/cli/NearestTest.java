@@ -1,0 +1,84 @@
+package io.github.bsq4j.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.google.gson.JsonArray;
+import com.google.gson.JsonObject;
+import java.nio.file.Path;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class NearestTest {
+  @TempDir private Path folder;
+  private Path query;
+  private Path codes;
+
+  @BeforeEach
+  void nameFiles() {
+    query = folder.resolve("query.npy");
+    codes = folder.resolve("codes.npy");
+  }
+
+  @Test
+  void packedBytes() throws Exception {
+    Npy.write(query, "|u1", false, "(2, 2)", 0, 1, 255, 255);
+    Npy.write(codes, "|u1", false, "(2, 2, 2)", 255, 255, 0, 3, 0, 0, 0, 1);
+    String text = Cli.run("nearest", query, codes, "--k=3").assertText();
+    assertTrue(
+        text.startsWith(
+            """
+            queries             2
+            codes               4
+            query 0                      3     0 bits
+                                         1     1 bits
+                                         2     1 bits
+            query 1                      0     0 bits
+                                         1    14 bits
+                                         3    15 bits
+            """),
+        text);
+    JsonObject json = Cli.run("nearest", query, codes, "--k=1", "--json").assertJson(0);
+    JsonArray nearest = json.getAsJsonArray("nearest");
+    assertEquals("[{\"position\":3,\"distance\":0}]", nearest.get(0).toString());
+    assertEquals("[{\"position\":0,\"distance\":0}]", nearest.get(1).toString());
+  }
+
+  @Test
+  void theExampleFindsItself() throws Exception {
+    Cli.run("encode", "examples/librivox_mfcc13.npy", "-o", codes).assertText();
+    JsonObject json = Cli.run("nearest", codes, codes, "--k=1", "--json").assertJson(0);
+    long[] indices = Npy.read(codes).longs();
+    JsonArray nearest = json.getAsJsonArray("nearest");
+    assertEquals(indices.length, nearest.size());
+    for (int q = 0; q < indices.length; q++) {
+      JsonObject found = nearest.get(q).getAsJsonArray().get(0).getAsJsonObject();
+      assertEquals(0, found.get("distance").getAsInt());
+      assertEquals(indices[q], indices[found.get("position").getAsInt()]);
+    }
+  }
+
+  @Test
+  void whatDoesNotFit() throws Exception {
+    Npy.write(query, "|u1", false, "(1, 2)", 0, 1);
+    Npy.write(codes, "|u1", false, "(2, 2)", 0, 1, 2, 3);
+    Cli.run("nearest", query, codes, "--k=3")
+        .assertRefused("--k is 3; expected 1 to 2, the codes in " + codes);
+    Cli.run("nearest", query, codes, "--k=0").assertRefused("--k is 0; expected 1 to 2");
+    Cli.run("nearest", query, codes).assertMisused("Missing required option: '--k=K'");
+    Npy.write(codes, "|u1", false, "(1, 3)", 0, 1, 2);
+    Cli.run("nearest", query, codes, "--k=1")
+        .assertRefused(query + ": holds codes of 2 bytes, but " + codes + " codes of 3 bytes");
+    Npy.writeIndices(codes, "(2,)", 1, 2);
+    Cli.run("nearest", query, codes, "--k=1")
+        .assertRefused(query + ": holds codes of 2 bytes, but " + codes + " indices");
+    Npy.write(codes, "(2,)", 1, 2);
+    Cli.run("nearest", query, codes, "--k=1")
+        .assertRefused(codes + ": found elements of type float32; expected uint8 or int8");
+    Npy.write(codes, "|u1", false, "(1, 513)", new double[513]);
+    Cli.run("nearest", query, codes, "--k=1")
+        .assertRefused(codes + ": has shape [1, 513]; expected [..., 1 to 512 bytes]");
+    Cli.run("nearest", query, folder.resolve("none.npy"), "--k=1").assertRefused("none.npy");
+  }
+}
