@@ -91,6 +91,96 @@ static void test_host_functions(void) {
   CHECK_EQ(indices[1], 2);
 }
 
+static void test_packed_codes(void) {
+  const bsq_options options = defaults();
+  bsq_options least = defaults();
+  const float x[4] = {3.0F, -4.0F, -6.0F, 8.0F};
+  const int64_t indices[2] = {2, 1};
+  uint8_t packed[2] = {0};
+  uint8_t bits[4] = {9, 9, 9, 9};
+  float quantized[4] = {0};
+  float margins[2] = {0};
+  least.bit_order = BSQ_ORDER_LEAST_FIRST;
+
+  CHECK_OK(bsq_host_pack(&options, BSQ_FLOAT32, 2, 1, x, sizeof(x), BSQ_CODES_BYTES, packed,
+                         sizeof(packed)));
+  CHECK_EQ(packed[0], 128);
+  CHECK_EQ(packed[1], 64);
+  CHECK_OK(bsq_host_unpack(&options, BSQ_FLOAT32, 2, 1, BSQ_CODES_BYTES, packed, sizeof(packed),
+                           quantized, sizeof(quantized)));
+  CHECK_EQ(quantized[0] > 0.707F && quantized[0] < 0.708F, 1);
+  CHECK_EQ(quantized[1], -quantized[0]);
+  CHECK_OK(bsq_host_convert(&options, BSQ_CODES_INDICES, &least, BSQ_CODES_BYTES, 2, indices,
+                            sizeof(indices), packed, sizeof(packed)));
+  CHECK_EQ(packed[0], 1);
+  CHECK_EQ(packed[1], 2);
+  CHECK_OK(bsq_host_convert(&least, BSQ_CODES_BYTES, &options, BSQ_CODES_BITS, 2, packed,
+                            sizeof(packed), bits, sizeof(bits)));
+  CHECK_EQ(bits[0], 1);
+  CHECK_EQ(bits[1], 0);
+  CHECK_OK(
+      bsq_host_sign_margins(&options, BSQ_FLOAT32, 2, 1, x, sizeof(x), margins, sizeof(margins)));
+  CHECK_EQ(margins[0] > 0.599F && margins[0] < 0.601F, 1);
+}
+
+static void test_hamming(void) {
+  const uint8_t codes[4] = {0, 7, 255, 1};
+  const uint8_t query = 3;
+  int32_t distances[4] = {0};
+  int64_t positions[2] = {-1, -1};
+  CHECK_OK(bsq_host_hamming(1, &query, 1, 4, codes, sizeof(codes), distances, sizeof(distances)));
+  CHECK_EQ(distances[0], 2);
+  CHECK_EQ(distances[2], 6);
+  CHECK_OK(bsq_host_nearest(1, 1, &query, 1, 4, codes, sizeof(codes), 2, positions,
+                            sizeof(positions), distances, 2 * sizeof(int32_t)));
+  CHECK_EQ(positions[0], 1);
+  CHECK_EQ(positions[1], 3);
+  CHECK_EQ(distances[1], 1);
+}
+
+static void test_packed_tensors(void) {
+  const bsq_options options = defaults();
+  const float memory[4] = {3.0F, -4.0F, -6.0F, 8.0F};
+  const int64_t shape[2] = {2, 2};
+  uint8_t bytes[2] = {0};
+  int64_t numbers[2] = {-1, -1};
+  bsq_tensor* x = NULL;
+  bsq_tensor* packed = NULL;
+  bsq_tensor* quantized = NULL;
+  bsq_tensor* indices = NULL;
+  bsq_tensor* margins = NULL;
+  bsq_tensor* positions = NULL;
+  bsq_tensor* distances = NULL;
+  bsq_tensor* nearest_distances = NULL;
+
+  CHECK_OK(bsq_tensor_copy(BSQ_FLOAT32, BSQ_DEVICE_CPU, 0, shape, 2, memory, sizeof(memory), &x));
+  CHECK_OK(bsq_tensor_pack(&options, x, BSQ_CODES_BYTES, &packed));
+  CHECK_OK(bsq_tensor_read(packed, BSQ_UINT8, bytes, sizeof(bytes)));
+  CHECK_EQ(bytes[0], 128);
+  CHECK_EQ(bytes[1], 64);
+  CHECK_OK(bsq_tensor_unpack(&options, packed, BSQ_CODES_BYTES, BSQ_FLOAT32, &quantized));
+  CHECK_OK(
+      bsq_tensor_convert(&options, BSQ_CODES_BYTES, &options, BSQ_CODES_INDICES, packed, &indices));
+  CHECK_OK(bsq_tensor_read(indices, BSQ_INT64, numbers, sizeof(numbers)));
+  CHECK_EQ(numbers[0], 2);
+  CHECK_EQ(numbers[1], 1);
+  CHECK_OK(bsq_tensor_sign_margins(&options, x, &margins));
+  CHECK_OK(bsq_tensor_hamming(packed, packed, BSQ_IMPLEMENTATION_AUTOMATIC, &distances));
+  CHECK_OK(bsq_tensor_nearest(packed, packed, 1, BSQ_IMPLEMENTATION_AUTOMATIC, &positions,
+                              &nearest_distances));
+  CHECK_OK(bsq_tensor_read(positions, BSQ_INT64, numbers, sizeof(numbers)));
+  CHECK_EQ(numbers[0], 0);
+  CHECK_EQ(numbers[1], 1);
+  bsq_tensor_free(nearest_distances);
+  bsq_tensor_free(positions);
+  bsq_tensor_free(distances);
+  bsq_tensor_free(margins);
+  bsq_tensor_free(indices);
+  bsq_tensor_free(quantized);
+  bsq_tensor_free(packed);
+  bsq_tensor_free(x);
+}
+
 static void test_loss_sums(void) {
   bsq_options options = defaults();
   const float x[6] = {3.0F, -4.0F, 0.0F, 5.0F, 1.0F, 1.0F};
@@ -276,7 +366,7 @@ static void test_status(void) {
   CHECK_EQ(bsq_status_code(status), BSQ_INVALID_ARGUMENT);
   CHECK_EQ(strcmp(bsq_status_message(status),
                   "code_dim is 64, but an index has at most 63 bits: set group_size, for an index "
-                  "of each group"),
+                  "of each group, or pack the bits"),
            0);
   bsq_status_free(status);
   CHECK_EQ(bsq_debug_live_handles(), 0);
@@ -290,6 +380,9 @@ int main(void) {
   test_versions();
   test_devices();
   test_host_functions();
+  test_packed_codes();
+  test_hamming();
+  test_packed_tensors();
   test_loss_sums();
   test_tensors();
   test_quantizer_on_tensors();

@@ -154,8 +154,8 @@ void check_codes(const bsq_options& options, const Batch& batch, Random& random)
     if (layout == BSQ_CODES_INDICES) {
       std::vector<int64_t> indices;
       CHECK_OK(encode(options, batch, x, indices));
-      CHECK(bytes(indices) == bytes(packed) &&
-            std::memcmp(indices.data(), packed.data(), packed.size()) == 0);
+      const auto* const actual = reinterpret_cast<const uint8_t*>(indices.data());
+      CHECK(Bytes(actual, actual + bytes(indices)) == packed);
     }
     std::vector<T> quantized;
     CHECK_OK(unpack(options, batch, layout, packed, quantized));
