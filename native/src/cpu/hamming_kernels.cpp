@@ -80,8 +80,6 @@ Bytes sums_of_4(Bytes bits) { return _mm256_madd_epi16(sums_of_2(bits), _mm256_s
 Bytes add_words(Bytes a, Bytes b) { return _mm256_add_epi64(a, b); }
 #endif
 
-constexpr int64_t kWords = kBytes / 8;
-
 // The lanes of a vector as integers.
 template <class Lane>
 struct Lanes {
@@ -142,8 +140,8 @@ void count_long(int64_t code_bytes, const uint8_t* query, int64_t count, const u
     }
     const Lanes<int64_t> words(sums);
     int64_t distance = 0;
-    for (int64_t word = 0; word < kWords; ++word) {
-      distance += words.values[word];
+    for (const int64_t word : words.values) {
+      distance += word;
     }
     distances[i] = static_cast<int32_t>(distance);
   }

@@ -37,7 +37,7 @@ Tensor distances_to(const Tensor& query, const Tensor& codes, const Tensor& coun
 Tensor hamming_distances(const Tensor& queries, const Tensor& codes) {
   const int64_t count = shape(queries)[0];
   const Tensor counts = bit_counts(device(codes));
-  const Tensor distances = empty({count, shape(codes)[0]}, DType::kInt32, device(codes));
+  Tensor distances = empty({count, shape(codes)[0]}, DType::kInt32, device(codes));
   for (int64_t q = 0; q < count; ++q) {
     copy(unsqueeze(distances_to(narrow(queries, 0, q, 1), codes, counts), 0),
          narrow(distances, 0, q, 1));

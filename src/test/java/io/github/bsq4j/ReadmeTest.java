@@ -5,8 +5,14 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.bsq4j.cli.Main;
+import io.github.bsq4j.io.AtomicOutput;
+import io.github.bsq4j.io.NpyFile;
+import io.github.bsq4j.io.NpyType;
+import io.github.bsq4j.io.NpyWriter;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -84,6 +90,44 @@ class ReadmeTest {
     assertEquals(-1, Files.mismatch(again, folder.resolve("indices.npy")));
   }
 
+  @ParameterizedTest
+  @ValueSource(strings = {"CodebookUsage.create", "HammingSearch.create"})
+  void theProgramsAboutCodesPrintWhatIsShown(String part, @TempDir Path folder) throws Exception {
+    List<String> blocks = codeBlocks("docs/codes.md");
+    int program = firstThatContains(blocks, part);
+    assertEquals(blocks.get(program + 1), run(blocks.get(program), folder));
+  }
+
+  @Test
+  void theCommandsAboutCodesPrintWhatIsShown(@TempDir Path folder) throws Exception {
+    List<String> blocks = codeBlocks("docs/codes.md");
+    String example = "examples/librivox_mfcc13.npy";
+    String codes = folder.resolve("codes.npy").toString();
+    command("encode", example, "-o", codes);
+    assertEquals(
+        withoutWhatVaries(blocks.get(firstThatContains(blocks, "bsq stats") + 1)),
+        withoutWhatVaries(command("stats", codes, "--code-dim", "13")));
+    Path packed = folder.resolve("packed.npy");
+    command("encode", example, "--packed", "-o", packed.toString());
+    Path frame = folder.resolve("frame.npy");
+    try (Arena arena = Arena.ofConfined();
+        AtomicOutput file = AtomicOutput.open(frame)) {
+      MemorySegment all = NpyFile.read(packed, arena).data();
+      NpyWriter.write(file, NpyType.UINT8, new long[] {2}, all.asSlice(2000 * 2, 2));
+      file.commit();
+    }
+    assertEquals(
+        withoutWhatVaries(blocks.get(firstThatContains(blocks, "bsq nearest") + 1)),
+        withoutWhatVaries(command("nearest", frame.toString(), packed.toString(), "--k", "8")));
+  }
+
+  private static String command(String... words) {
+    StringWriter out = new StringWriter();
+    StringWriter err = new StringWriter();
+    assertEquals(0, Main.run(new PrintWriter(out, true), new PrintWriter(err, true), words));
+    return out.toString();
+  }
+
   private static String run(String program, Path folder) throws Exception {
     Path source = Files.writeString(folder.resolve("Example.java"), program);
     Process process =
@@ -130,6 +174,7 @@ class ReadmeTest {
         "README.md",
         "CONTRIBUTING.md",
         "examples/README.md",
+        "docs/codes.md",
         "docs/conventions.md",
         "docs/lifetimes.md",
         "docs/losses.md",
