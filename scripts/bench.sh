@@ -28,8 +28,8 @@ memory_kib=$(($(sed -nE 's/^MemTotal: *([0-9]+) kB/\1/p' /proc/meminfo) / 2))
 # compared with; and how the time grows with the code dimension.
 reference_problems=("13 4000 100" "13 4000 10" "13 4000 1" "16 2000 100")
 encode_problems=("8 10000000 100" "13 10000000 100" "18 8000000 100" "32 5000000 100" "63 2500000 100")
-group_problems=("13 4000 100" "36 4000 100 4" "13 4000 10" "36 4000 10 4" "13 4000 1" "36 4000 1 4")
-growth_problems=("16 4000 100" "20 4000 100" "16 4000 10" "20 4000 10" "16 4000 1" "20 4000 1")
+group_problems=("13 100000 100" "36 100000 100 4" "13 100000 10" "36 100000 10 4" "13 100000 1" "36 100000 1 4")
+growth_problems=("13 4000 100" "16 4000 100" "20 4000 100" "13 4000 1" "16 4000 1" "20 4000 1")
 
 # The peers' grid: time against rows, and time against the code dimension. PerformancePage.java knows
 # the two numbers that stay.

@@ -95,7 +95,7 @@ record ReferenceTimes(Machine machine, List<Run> runs) {
     out.append("| D | rows | β | forward | and backward |\n");
     out.append("|---:|---:|---:|---:|---:|\n");
     for (Run run : runs) {
-      if (run.isAlone() && run.groups == 1) {
+      if (run.isAlone() && run.groups == 1 && !isCompared(run)) {
         out.append(
             "| %d | %s | %s | %s | %s |\n"
                 .formatted(
@@ -114,9 +114,9 @@ record ReferenceTimes(Machine machine, List<Run> runs) {
     out.append("| D | groups | rows | β | forward | and backward | rows/s, times D 13 |\n");
     out.append("|---:|---:|---:|---:|---:|---:|---:|\n");
     for (Run run : runs) {
-      if (run.isAlone() && run.groups > 1) {
+      if (run.isAlone() && (run.groups > 1 || isCompared(run))) {
         out.append(
-            "| %d | %d | %s | %s | %s | %s | **%s** |\n"
+            "| %d | %d | %s | %s | %s | %s | %s |\n"
                 .formatted(
                     run.codeDim,
                     run.groups,
@@ -124,12 +124,24 @@ record ReferenceTimes(Machine machine, List<Run> runs) {
                     Quantities.count(run.invTemperature),
                     milliseconds(run.forwardMs),
                     milliseconds(run.forwardBackwardMs),
-                    Quantities.digits(
-                        ungrouped(run).forwardBackwardMs.median()
-                            / run.forwardBackwardMs.median())));
+                    run.groups > 1 ? speed(run) : ""));
       }
     }
     out.append('\n');
+  }
+
+  /** How many times as many rows in a second as without groups. */
+  private String speed(Run grouped) {
+    double ratio =
+        ungrouped(grouped).forwardBackwardMs.median() / grouped.forwardBackwardMs.median();
+    return "**%s**".formatted(Quantities.digits(ratio));
+  }
+
+  /** Whether groups are compared with it. */
+  private boolean isCompared(Run ungrouped) {
+    return runs.stream()
+        .filter(Run::isAlone)
+        .anyMatch(run -> run.groups > 1 && ungrouped(run) == ungrouped);
   }
 
   /** As many rows of D 13, with one index, at the same temperature. */
