@@ -141,7 +141,7 @@ record ReferenceTimes(Machine machine, List<Run> runs) {
   private boolean isCompared(Run ungrouped) {
     return runs.stream()
         .filter(Run::isAlone)
-        .anyMatch(run -> run.groups > 1 && ungrouped(run) == ungrouped);
+        .anyMatch(run -> run.groups > 1 && ungrouped(run).equals(ungrouped));
   }
 
   /** As many rows of D 13, with one index, at the same temperature. */
