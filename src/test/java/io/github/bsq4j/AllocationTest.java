@@ -31,6 +31,13 @@ class AllocationTest {
   private static final long LOSSES_BYTES = 72;
 
   /**
+   * One segment, as the generated binding makes of the status that a call returns. The compiler
+   * leaves it out only where it inlines the whole call, and with the many arguments of forward and
+   * backward it does so in one JVM and not in the next.
+   */
+  private static final long STATUS_BYTES = 40;
+
+  /**
    * {@code com.sun.management.ThreadMXBean.getCurrentThreadAllocatedBytes}, by its name, since the
    * module that the tests are compiled into does not require the JDK's management.
    */
@@ -38,35 +45,32 @@ class AllocationTest {
 
   private static final BinarySphericalQuantizer QUANTIZER = BinarySphericalQuantizer.create(DIM);
 
-  /**
-   * What the compiler makes of a call depends on what ran before, and on a busy machine it now and
-   * then leaves one segment where it was: then another JVM gets a chance.
-   */
+  /** What the compiler makes of a call depends on the moment: then another JVM gets a chance. */
   private static final int JVMS = 3;
+
+  private static final String EXPECTED =
+      """
+      encode, global: 0
+      encode, automatic: 0
+      encode, confined: 0
+      encode, shared: 0
+      encode of float64: 0
+      codesToIndices: 0
+      decode: 0
+      bitsToCodes: 0
+      backward without losses: at most its status
+      forward: at most its status
+      forward of a masked batch: at most its status
+      backward of a masked batch: at most its status
+      """;
 
   @Test
   void callsAllocateWhatTheyReturn() throws Exception {
     ChildJvm child = measure();
-    for (int i = 1; i < JVMS && child.out().lines().anyMatch(line -> !line.endsWith(": 0")); i++) {
+    for (int i = 1; i < JVMS && !child.out().equals(EXPECTED); i++) {
       child = measure();
     }
-    assertEquals(
-        """
-        encode, global: 0
-        encode, automatic: 0
-        encode, confined: 0
-        encode, shared: 0
-        encode of float64: 0
-        codesToIndices: 0
-        decode: 0
-        bitsToCodes: 0
-        backward without losses: 0
-        forward: 0
-        forward of a masked batch: 0
-        backward of a masked batch: 0
-        """,
-        child.out(),
-        child.err());
+    assertEquals(EXPECTED, child.out(), child.err());
   }
 
   private static ChildJvm measure() throws Exception {
@@ -108,28 +112,31 @@ class AllocationTest {
       print("codesToIndices", () -> QUANTIZER.codesToIndices(x, dtype, ROWS, indices));
       print("decode", () -> QUANTIZER.decode(indices, ROWS, dtype, vectors));
       print("bitsToCodes", () -> QUANTIZER.bitsToCodes(x, dtype, ROWS * DIM, vectors));
-      print(
+      printTraining(
           "backward without losses",
-          () -> QUANTIZER.backward(x, dtype, ROWS, MemorySegment.NULL, 0, vectors));
-      print("forward", () -> QUANTIZER.forward(x, dtype, ROWS, vectors, indices), LOSSES_BYTES);
+          () -> QUANTIZER.backward(x, dtype, ROWS, MemorySegment.NULL, 0, vectors),
+          0);
+      printTraining(
+          "forward", () -> QUANTIZER.forward(x, dtype, ROWS, vectors, indices), LOSSES_BYTES);
       Batch batch = Batch.of(1, ROWS).withLengths(1);
-      print(
+      printTraining(
           "forward of a masked batch",
           () -> QUANTIZER.forward(x, dtype, batch, vectors, indices),
           LOSSES_BYTES);
-      print(
+      printTraining(
           "backward of a masked batch",
-          () -> QUANTIZER.backward(x, dtype, batch, MemorySegment.NULL, 1, vectors));
+          () -> QUANTIZER.backward(x, dtype, batch, MemorySegment.NULL, 1, vectors),
+          0);
     }
 
     private static void print(String name, Runnable call) throws Throwable {
-      print(name, call, 0);
+      System.out.println(name + ": " + allocatedBy(call, 0));
     }
 
-    private static void print(String name, Runnable call, long returned) throws Throwable {
-      // The compiler may find out that nobody uses what is returned, and not make it.
-      long more = Math.max(0, allocatedBy(call, CALLS * returned) - CALLS * returned);
-      System.out.println(name + ": " + more);
+    private static void printTraining(String name, Runnable call, long returned) throws Throwable {
+      long allocated = allocatedBy(call, CALLS * (returned + STATUS_BYTES));
+      boolean expected = allocated <= CALLS * (returned + STATUS_BYTES);
+      System.out.println(name + ": " + (expected ? "at most its status" : allocated));
     }
   }
 
