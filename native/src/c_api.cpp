@@ -13,6 +13,7 @@
 #include "options.h"
 #include "packing.h"
 #include "quantizer.h"
+#include "residual.h"
 #include "status.h"
 #include "tensor_quantizer.h"
 #include "torch_runtime.h"
@@ -81,6 +82,10 @@ struct HostCall {
     options.require_indices();
     return bsq::checked(buffer, shape.rows(), options.row_indices(), sizeof(int64_t));
   }
+  [[nodiscard]] Buffer level_indices(int64_t levels, const Buffer& buffer) const {
+    options.require_indices();
+    return bsq::checked(buffer, shape.rows(), levels * options.row_indices(), sizeof(int64_t));
+  }
   [[nodiscard]] Buffer codes(CodeLayout layout, const Buffer& buffer) const {
     return checked_codes(options, layout, shape.rows(), buffer);
   }
@@ -95,6 +100,36 @@ struct HostCall {
 Buffer checked_sums(const Options& options, const double* sums, int64_t bytes) {
   return bsq::checked({"sums", sums, bytes}, options.loss_sums_size(), 1, sizeof(double));
 }
+
+// The losses of several levels, one struct after the other; NULL for none.
+struct LevelLosses {
+  LevelLosses(bsq_losses* losses, int64_t count) : first(losses), levels(count) {
+    for (int64_t level = 0; first != nullptr && level < levels; ++level) {
+      const Buffer one = bsq::checked_losses(at(level));
+      if (level > 0 && one.bytes != stride) {
+        bsq::fail(Code::kInvalidArgument, "losses[", level, "].struct_size is ", one.bytes,
+                  ", expected ", stride, " as that of losses[0]");
+      }
+      stride = one.bytes;
+    }
+    buffer = {"losses", first, levels * stride};
+  }
+
+  void store(const Losses* from) const {
+    for (int64_t level = 0; first != nullptr && level < levels; ++level) {
+      bsq::store_losses(from[level], at(level), static_cast<uint64_t>(stride));
+    }
+  }
+
+  [[nodiscard]] bsq_losses* at(int64_t level) const {
+    return reinterpret_cast<bsq_losses*>(reinterpret_cast<char*>(first) + level * stride);
+  }
+
+  bsq_losses* first;
+  int64_t levels;
+  int64_t stride = 0;
+  Buffer buffer{"losses", nullptr, 0};
+};
 
 Buffer required_losses(bsq_losses* losses) {
   if (losses == nullptr) {
@@ -379,6 +414,133 @@ bsq_status* bsq_host_sign_margins(const bsq_options* options, int32_t dtype, int
       bsq::check_no_overlap(out, {in});
       bsq::sign_margins(call.options, call.shape, static_cast<const T*>(x),
                         static_cast<T*>(margins));
+    });
+  });
+}
+
+bsq_status* bsq_host_residual_encode(const bsq_options* options, int64_t levels, int32_t dtype,
+                                     int64_t items, int64_t positions, const void* x,
+                                     int64_t x_bytes, int64_t* indices, int64_t indices_bytes) {
+  return bsq::guard([&] {
+    const HostCall call(options, items, positions);
+    Options::check_levels(levels);
+    with_dtype(dtype, [&](auto type) {
+      using T = decltype(type);
+      const Buffer in = call.vectors<T>({"x", x, x_bytes});
+      const Buffer out = call.level_indices(levels, {"indices", indices, indices_bytes});
+      bsq::check_no_overlap(out, {in});
+      static_cast<void>(bsq::residual_quantize<T>(call.options, levels, call.shape,
+                                                  static_cast<const T*>(x), nullptr, indices));
+    });
+  });
+}
+
+bsq_status* bsq_host_residual_decode(const bsq_options* options, int64_t levels,
+                                     int64_t used_levels, int32_t dtype, int64_t items,
+                                     int64_t positions, const int64_t* indices,
+                                     int64_t indices_bytes, void* quantized,
+                                     int64_t quantized_bytes) {
+  return bsq::guard([&] {
+    const HostCall call(options, items, positions);
+    Options::check_used_levels(used_levels, levels);
+    with_dtype(dtype, [&](auto type) {
+      using T = decltype(type);
+      const Buffer in = call.level_indices(levels, {"indices", indices, indices_bytes});
+      const Buffer out = call.vectors<T>({"quantized", quantized, quantized_bytes});
+      bsq::check_no_overlap(out, {in});
+      bsq::residual_decode(call.options, levels, used_levels, call.shape, indices,
+                           static_cast<T*>(quantized));
+    });
+  });
+}
+
+bsq_status* bsq_host_residual_codes_to_indices(const bsq_options* options, int64_t levels,
+                                               int32_t dtype, int64_t items, int64_t positions,
+                                               const void* quantized, int64_t quantized_bytes,
+                                               int64_t* indices, int64_t indices_bytes) {
+  return bsq::guard([&] {
+    const HostCall call(options, items, positions);
+    Options::check_levels(levels);
+    with_dtype(dtype, [&](auto type) {
+      using T = decltype(type);
+      const Buffer in = call.vectors<T>({"quantized", quantized, quantized_bytes});
+      const Buffer out = call.level_indices(levels, {"indices", indices, indices_bytes});
+      bsq::check_no_overlap(out, {in});
+      bsq::residual_codes_to_indices(call.options, levels, call.shape,
+                                     static_cast<const T*>(quantized), indices);
+    });
+  });
+}
+
+bsq_status* bsq_host_residual(const bsq_options* options, int64_t level, int32_t dtype,
+                              int64_t items, int64_t positions, const void* x, int64_t x_bytes,
+                              void* residual, int64_t residual_bytes) {
+  return bsq::guard([&] {
+    const HostCall call(options, items, positions);
+    Options::check_level(level, bsq::kMaxLevels);
+    with_dtype(dtype, [&](auto type) {
+      using T = decltype(type);
+      const Buffer in = call.vectors<T>({"x", x, x_bytes});
+      const Buffer out = call.vectors<T>({"residual", residual, residual_bytes});
+      bsq::check_no_overlap(out, {in});
+      bsq::residual_of(call.options, level, call.shape, static_cast<const T*>(x),
+                       static_cast<T*>(residual));
+    });
+  });
+}
+
+bsq_status* bsq_host_residual_forward(const bsq_options* options, int64_t levels, int32_t dtype,
+                                      int64_t items, int64_t positions, const void* x,
+                                      int64_t x_bytes, const uint8_t* mask, int64_t mask_bytes,
+                                      void* quantized, int64_t quantized_bytes, int64_t* indices,
+                                      int64_t indices_bytes, bsq_losses* losses) {
+  return bsq::guard([&] {
+    const HostCall call(options, items, positions);
+    Options::check_levels(levels);
+    const LevelLosses losses_out(losses, levels);
+    with_dtype(dtype, [&](auto type) {
+      using T = decltype(type);
+      const Buffer in = call.vectors<T>({"x", x, x_bytes});
+      const Buffer mask_in = call.mask({"mask", mask, mask_bytes});
+      const Buffer quantized_out =
+          call.optional_vectors<T>({"quantized", quantized, quantized_bytes});
+      const Buffer given_indices{"indices", indices, indices_bytes};
+      const Buffer indices_out =
+          given_indices.absent() ? given_indices : call.level_indices(levels, given_indices);
+      bsq::check_no_overlap(quantized_out, {in, mask_in, indices_out});
+      bsq::check_no_overlap(indices_out, {in, mask_in});
+      bsq::check_no_overlap(losses_out.buffer, {in, mask_in, quantized_out, indices_out});
+      Losses computed[bsq::kMaxLevels];
+      bsq::residual_forward(call.options, levels, call.shape, static_cast<const T*>(x), mask,
+                            static_cast<T*>(quantized), indices,
+                            losses == nullptr ? nullptr : computed);
+      losses_out.store(computed);
+    });
+  });
+}
+
+bsq_status* bsq_host_residual_backward(const bsq_options* options, int64_t levels, int32_t dtype,
+                                       int64_t items, int64_t positions, const void* x,
+                                       int64_t x_bytes, const uint8_t* mask, int64_t mask_bytes,
+                                       const void* grad_quantized, int64_t grad_quantized_bytes,
+                                       const double* grad_aux_losses, int64_t grad_aux_losses_bytes,
+                                       void* grad_x, int64_t grad_x_bytes) {
+  return bsq::guard([&] {
+    const HostCall call(options, items, positions);
+    Options::check_levels(levels);
+    const Buffer weights = bsq::checked({"grad_aux_losses", grad_aux_losses, grad_aux_losses_bytes},
+                                        levels, 1, sizeof(double));
+    with_dtype(dtype, [&](auto type) {
+      using T = decltype(type);
+      const Buffer in = call.vectors<T>({"x", x, x_bytes});
+      const Buffer mask_in = call.mask({"mask", mask, mask_bytes});
+      const Buffer gradient_in =
+          call.optional_vectors<T>({"grad_quantized", grad_quantized, grad_quantized_bytes});
+      const Buffer out = call.vectors<T>({"grad_x", grad_x, grad_x_bytes});
+      bsq::check_no_overlap(out, {in, mask_in, gradient_in, weights});
+      bsq::residual_backward(call.options, levels, call.shape, static_cast<const T*>(x), mask,
+                             static_cast<const T*>(grad_quantized), grad_aux_losses,
+                             static_cast<T*>(grad_x));
     });
   });
 }

@@ -234,6 +234,15 @@ Options Options::with_indices() const {
   return result;
 }
 
+void Options::check_levels(int64_t levels) { check_range(levels, "levels", 1, kMaxLevels); }
+
+void Options::check_used_levels(int64_t used, int64_t levels) {
+  check_levels(levels);
+  check_range(used, "used_levels", 1, levels);
+}
+
+void Options::check_level(int64_t level, int64_t last) { check_range(level, "level", 0, last); }
+
 void Options::require_losses() const {
   if (analytical) {
     return;

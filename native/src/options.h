@@ -18,6 +18,8 @@ inline constexpr int64_t kMaxGroupSize = 63;
 inline constexpr int64_t kMaxLossCodeDim = 24;
 // With several groups, there is one for each.
 inline constexpr int64_t kMaxLossGroupSize = 16;
+// Sums of so many levels are exact in float32.
+inline constexpr int64_t kMaxLevels = BSQ_MAX_LEVELS;
 
 enum class Implementation : int32_t {
   kAutomatic = BSQ_IMPLEMENTATION_AUTOMATIC,
@@ -43,6 +45,16 @@ struct Options {
   // The same with groups of bits whose indices exist, for what is computed by indices that nobody
   // sees. Not for losses.
   [[nodiscard]] Options with_indices() const;
+
+  // Levels of residual codes, and the first of them. Throw Error.
+  static void check_levels(int64_t levels);
+  static void check_used_levels(int64_t used, int64_t levels);
+  static void check_level(int64_t level, int64_t last);
+
+  // quantized of several levels consists of odd multiples of this.
+  [[nodiscard]] double level_step(int64_t levels) const {
+    return quantized_scale() / static_cast<double>(int64_t{1} << (levels - 1));
+  }
 
   // Throws Error where the losses need too much memory.
   void require_losses() const;

@@ -12,13 +12,31 @@ void refuse_non_finite(int64_t row, int64_t column, double value) {
        ", expected a finite number");
 }
 
-void refuse_index(const Options& options, int64_t row, int64_t column, int64_t index) {
-  const std::string position = options.row_indices() == 1
-                                   ? std::to_string(row)
-                                   : std::to_string(row) + ", " + std::to_string(column);
+namespace {
+
+[[noreturn]] void refuse_index_at(const Options& options, const std::string& position,
+                                  int64_t index) {
   fail(Code::kInvalidArgument, "indices[", position, "] is ", index, ", expected 0 to ",
        (uint64_t{1} << options.group_size) - 1, " for ",
        options.groups() == 1 ? "code_dim " : "group_size ", options.group_size);
+}
+
+}  // namespace
+
+void refuse_index(const Options& options, int64_t row, int64_t column, int64_t index) {
+  refuse_index_at(options,
+                  options.row_indices() == 1 ? std::to_string(row)
+                                             : std::to_string(row) + ", " + std::to_string(column),
+                  index);
+}
+
+void refuse_level_index(const Options& options, int64_t row, int64_t column, int64_t index) {
+  const int64_t count = options.row_indices();
+  std::string position = std::to_string(row) + ", " + std::to_string(column / count);
+  if (count > 1) {
+    position += ", " + std::to_string(column % count);
+  }
+  refuse_index_at(options, position, index);
 }
 
 void refuse_packed(const Options& options, const cpu::CodeFormat& format, int64_t row,
@@ -39,6 +57,13 @@ void refuse_packed(const Options& options, const cpu::CodeFormat& format, int64_
 void refuse_code(int64_t row, int64_t column, double value) {
   fail(Code::kInvalidArgument, "codes[", row, ", ", column, "] is ", value,
        ", expected a code value: finite and not 0 (encode takes any numbers)");
+}
+
+void refuse_level_sum(const Options& options, int64_t levels, int64_t row, int64_t column,
+                      double value) {
+  fail(Code::kInvalidArgument, "quantized[", row, ", ", column, "] is ", value, ", which ", levels,
+       " levels do not give: expected an odd multiple of ", options.level_step(levels), ", up to ",
+       (int64_t{1} << levels) - 1, " of them");
 }
 
 }  // namespace bsq

@@ -19,4 +19,12 @@ namespace bsq {
 
 [[noreturn]] void refuse_code(int64_t row, int64_t column, double value);
 
+// The column is that in the indices of a row's levels.
+[[noreturn]] void refuse_level_index(const Options& options, int64_t row, int64_t column,
+                                     int64_t index);
+
+// A component that no codes of so many levels give.
+[[noreturn]] void refuse_level_sum(const Options& options, int64_t levels, int64_t row,
+                                   int64_t column, double value);
+
 }  // namespace bsq

@@ -11,6 +11,7 @@
 #include "status.h"
 #include "tensor_memory.h"
 #include "tensor_quantizer.h"
+#include "tensor_residual.h"
 
 struct bsq_tensor {
   bsq::TensorValue value;
@@ -19,6 +20,11 @@ struct bsq_tensor {
 
 struct bsq_quantization {
   bsq::Quantization value;
+  bsq::LiveHandle live;
+};
+
+struct bsq_residual_quantization {
+  bsq::ResidualQuantization value;
   bsq::LiveHandle live;
 };
 
@@ -277,5 +283,93 @@ bsq_status* bsq_quantization_backward(const bsq_quantization* quantization, cons
   return make(grad_x, "grad_x", [&] {
     return bsq::backward(value_of(quantization, "quantization"), optional_value(sums),
                          optional_value(grad_quantized), grad_aux_loss);
+  });
+}
+
+bsq_status* bsq_tensor_residual_encode(const bsq_options* options, int64_t levels,
+                                       const bsq_tensor* x, bsq_tensor** indices) {
+  return make(indices, "indices", [&] {
+    const Options opts = Options::from(options);
+    Options::check_levels(levels);
+    return bsq::residual_encode(opts, levels, value_of(x, "x"));
+  });
+}
+
+bsq_status* bsq_tensor_residual_decode(const bsq_options* options, int64_t levels,
+                                       int64_t used_levels, const bsq_tensor* indices,
+                                       int32_t dtype, bsq_tensor** quantized) {
+  return make(quantized, "quantized", [&] {
+    const Options opts = Options::from(options);
+    Options::check_used_levels(used_levels, levels);
+    return bsq::residual_decode(opts, levels, used_levels, value_of(indices, "indices"),
+                                bsq::checked_dtype(dtype));
+  });
+}
+
+bsq_status* bsq_tensor_residual_codes_to_indices(const bsq_options* options, int64_t levels,
+                                                 const bsq_tensor* quantized,
+                                                 bsq_tensor** indices) {
+  return make(indices, "indices", [&] {
+    const Options opts = Options::from(options);
+    Options::check_levels(levels);
+    return bsq::residual_codes_to_indices(opts, levels, value_of(quantized, "quantized"));
+  });
+}
+
+bsq_status* bsq_tensor_residual(const bsq_options* options, int64_t level, const bsq_tensor* x,
+                                bsq_tensor** residual) {
+  return make(residual, "residual", [&] {
+    const Options opts = Options::from(options);
+    Options::check_level(level, bsq::kMaxLevels);
+    return bsq::residual_of(opts, level, value_of(x, "x"));
+  });
+}
+
+bsq_status* bsq_tensor_residual_forward(const bsq_options* options, int64_t levels,
+                                        const bsq_tensor* x, const bsq_tensor* mask,
+                                        bsq_residual_quantization** out) {
+  return make(out, "out", [&] {
+    const Options opts = Options::from(options);
+    Options::check_levels(levels);
+    return bsq::residual_forward(opts, levels, value_of(x, "x"), optional_value(mask));
+  });
+}
+
+void bsq_residual_quantization_free(bsq_residual_quantization* quantization) {
+  delete quantization;
+}
+
+bsq_status* bsq_residual_quantization_quantized(const bsq_residual_quantization* quantization,
+                                                bsq_tensor** out) {
+  return make(out, "out", [&] { return value_of(quantization, "quantization").quantized; });
+}
+
+bsq_status* bsq_residual_quantization_indices(const bsq_residual_quantization* quantization,
+                                              bsq_tensor** out) {
+  return make(out, "out", [&] {
+    const bsq::ResidualQuantization& value = value_of(quantization, "quantization");
+    value.levels.front().options.require_indices();
+    return value.indices;
+  });
+}
+
+bsq_status* bsq_residual_quantization_level(const bsq_residual_quantization* quantization,
+                                            int64_t level, bsq_quantization** out) {
+  return make(out, "out", [&] {
+    const bsq::ResidualQuantization& value = value_of(quantization, "quantization");
+    Options::check_level(level, static_cast<int64_t>(value.levels.size()) - 1);
+    return value.levels[static_cast<size_t>(level)];
+  });
+}
+
+bsq_status* bsq_residual_quantization_backward(const bsq_residual_quantization* quantization,
+                                               const bsq_tensor* grad_quantized,
+                                               const double* grad_aux_losses,
+                                               int64_t grad_aux_losses_bytes, bsq_tensor** grad_x) {
+  return make(grad_x, "grad_x", [&] {
+    const bsq::ResidualQuantization& value = value_of(quantization, "quantization");
+    static_cast<void>(bsq::checked({"grad_aux_losses", grad_aux_losses, grad_aux_losses_bytes},
+                                   static_cast<int64_t>(value.levels.size()), 1, sizeof(double)));
+    return bsq::residual_backward(value, optional_value(grad_quantized), grad_aux_losses);
   });
 }

@@ -14,6 +14,7 @@
 #include "operators/losses.h"
 #include "packing.h"
 #include "quantizer.h"
+#include "tensor_inputs.h"
 #include "tensor_shapes.h"
 #include "usage.h"
 
@@ -21,145 +22,6 @@ namespace bsq {
 namespace {
 
 using cpu::CodeLayout;
-
-// Whether LibTorch's operators compute, rather than kernels of this library.
-bool uses_operators(Implementation implementation, const Device& device) {
-  const bool has_kernels = device.type == DeviceType::kCpu;
-  if (implementation == Implementation::kKernels && !has_kernels) {
-    fail(Code::kUnsupported,
-         "implementation is BSQ_IMPLEMENTATION_KERNELS, but there are none for ", name(device));
-  }
-  return implementation == Implementation::kOperators || !has_kernels;
-}
-bool uses_operators(const Options& options, const Device& device) {
-  return uses_operators(options.implementation, device);
-}
-
-// Checks
-
-void check_floating_point(const TensorValue& value, const char* what) {
-  const DType type = dtype(value.tensor);
-  if (!is_floating_point(type)) {
-    fail(Code::kInvalidArgument, what, " is ", name(type),
-         ", expected float32, float64, float16 or bfloat16");
-  }
-}
-
-void check_signed(const TensorValue& value, const char* what) {
-  if (dtype(value.tensor) == DType::kUInt8) {
-    fail(Code::kInvalidArgument, what,
-         " is uint8, which has no -1, expected a float or signed integer type");
-  }
-}
-
-void check_dtype(const TensorValue& value, const char* what, DType expected) {
-  if (dtype(value.tensor) != expected) {
-    fail(Code::kInvalidArgument, what, " is ", name(dtype(value.tensor)), ", expected ",
-         name(expected));
-  }
-}
-
-// `meaning` tells whose shape is expected: "that of x, ".
-void check_shape(const TensorValue& value, const char* what, const char* meaning,
-                 const Shape& expected) {
-  if (shape(value.tensor) != expected) {
-    fail(Code::kInvalidArgument, what, " has shape ", to_string(shape(value.tensor)), ", expected ",
-         meaning, to_string(expected));
-  }
-}
-
-void check_device(const TensorValue& value, const char* what, const Tensor& other,
-                  const char* other_what = "x") {
-  if (!(device(value.tensor) == device(other))) {
-    fail(Code::kInvalidArgument, what, " is on ", name(device(value.tensor)), ", but ", other_what,
-         " is on ", name(device(other)));
-  }
-}
-
-void check_mask(const Options& options, const TensorValue& mask, const Tensor& x) {
-  check_dtype(mask, "mask", DType::kUInt8);
-  check_shape(mask, "mask", "the leading dimensions of x, ", leading_shape(options, shape(x)));
-  check_device(mask, "mask", x);
-}
-
-void check_sums(const Options& options, const TensorValue& sums, const Tensor& x) {
-  check_dtype(sums, "sums", DType::kFloat64);
-  check_shape(sums, "sums", "", {options.loss_sums_size()});
-  check_device(sums, "sums", x);
-}
-
-void check_gradient(const TensorValue& gradient, const Tensor& x) {
-  check_floating_point(gradient, "grad_quantized");
-  check_shape(gradient, "grad_quantized", "that of x, ", shape(x));
-  check_device(gradient, "grad_quantized", x);
-}
-
-Findings with(Findings findings, std::shared_ptr<const Finding> finding) {
-  if (finding != nullptr) {
-    findings.push_back(std::move(finding));
-  }
-  return findings;
-}
-
-Findings with(Findings findings, const TensorValue* value) {
-  return value == nullptr ? std::move(findings) : merge(std::move(findings), value->findings);
-}
-
-// For what may outlive borrowed memory.
-Tensor owned(const TensorValue& value) {
-  return value.borrowed ? clone(value.tensor) : value.tensor;
-}
-
-// Kernels: on contiguous CPU memory of float or double.
-
-// Calls body with a value of the C++ type that computes for the element type.
-template <class Body>
-auto with_compute_type(DType dtype, const Body& body) {
-  return compute_type(dtype) == DType::kFloat64 ? body(double{}) : body(float{});
-}
-
-template <class T>
-constexpr DType dtype_of() {
-  return std::is_same_v<T, double> ? DType::kFloat64 : DType::kFloat32;
-}
-
-// The memory of a tensor as kernels take it: contiguous, of type T, NULL for none.
-template <class T>
-class KernelInput {
- public:
-  // Kernels read the memory, so what was found about it is due.
-  explicit KernelInput(const TensorValue* value) {
-    if (value != nullptr) {
-      check(value->findings);
-      tensor_ = contiguous(converted(value->tensor));
-    }
-  }
-  explicit KernelInput(const std::optional<Tensor>& tensor) {
-    if (tensor) {
-      tensor_ = contiguous(converted(*tensor));
-    }
-  }
-
-  [[nodiscard]] const T* data() const {
-    return tensor_ ? static_cast<const T*>(tensor_->const_data_ptr()) : nullptr;
-  }
-
- private:
-  static Tensor converted(const Tensor& tensor) {
-    if constexpr (std::is_floating_point_v<T>) {
-      return to(tensor, dtype_of<T>());
-    } else {
-      return tensor;
-    }
-  }
-
-  std::optional<Tensor> tensor_;
-};
-
-template <class T>
-T* mutable_data(const Tensor& tensor) {
-  return static_cast<T*>(tensor.mutable_data_ptr());
-}
 
 // Where there are no indices, of none.
 Shape forward_indices_shape(const Options& options, const Shape& rows) {
@@ -211,29 +73,10 @@ DType codes_dtype(CodeLayout layout) {
                                                                         : DType::kUInt8;
 }
 
-// Operators: on rows of any layout.
-
 // Codes as operators take them: int64 [rows, codebooks * elements].
 Tensor as_stored(const Options& options, CodeLayout layout, int64_t rows, const Tensor& codes) {
   return to(reshape(codes, {rows, options.codebooks * options.code_format(layout).elements()}),
             DType::kInt64);
-}
-
-operators::Rows as_rows(const Options& options, const Tensor& tensor) {
-  const auto [items, positions] = row_shape(options, shape(tensor));
-  const int64_t length = options.row_length();
-  return operators::Rows(options.channel_first
-                             ? permute(reshape(tensor, {items, length, positions}), {0, 2, 1})
-                             : reshape(tensor, {items, positions, length}));
-}
-
-// Of rows that are contiguous in their layout.
-Tensor as_tensor(const Options& options, const operators::Rows& rows, const Shape& shape) {
-  return reshape(options.channel_first ? permute(rows.tensor(), {0, 2, 1}) : rows.tensor(), shape);
-}
-
-std::optional<Tensor> flat(const std::optional<Tensor>& mask) {
-  return mask ? std::optional(reshape(*mask, {count(shape(*mask))})) : std::nullopt;
 }
 
 Quantization operator_forward(const Options& options, const TensorValue& x,
@@ -293,14 +136,8 @@ TensorValue encode(const Options& options, const TensorValue& x) {
 
 TensorValue decode(const Options& options, const TensorValue& indices, DType dtype) {
   options.require_indices();
-  if (is_floating_point(bsq::dtype(indices.tensor))) {
-    fail(Code::kInvalidArgument, "indices is ", name(bsq::dtype(indices.tensor)),
-         ", expected int64, int32 or uint8");
-  }
-  if (!is_floating_point(dtype)) {
-    fail(Code::kInvalidArgument, "dtype is ", name(dtype),
-         ", expected float32, float64, float16 or bfloat16");
-  }
+  check_integers(indices);
+  check_result_dtype(dtype);
   const Shape shape =
       rows_shape(options, CodeLayout::kIndices, bsq::shape(indices.tensor), "indices");
   const RowShape rows = row_shape(options, shape);
@@ -374,10 +211,7 @@ TensorValue unpack(const Options& options, const TensorValue& packed, CodeLayout
     return decode(options, packed, dtype);
   }
   check_dtype(packed, "packed", codes_dtype(layout));
-  if (!is_floating_point(dtype)) {
-    fail(Code::kInvalidArgument, "dtype is ", name(dtype),
-         ", expected float32, float64, float16 or bfloat16");
-  }
+  check_result_dtype(dtype);
   const Shape shape = rows_shape(options, layout, bsq::shape(packed.tensor), "packed");
   const RowShape rows = row_shape(options, shape);
   if (uses_operators(options, device(packed.tensor))) {

@@ -137,6 +137,37 @@ Shape margins_shape(const Options& options, const Shape& rows) {
   return one_at_least(shape);
 }
 
+Shape level_indices_shape(const Options& options, int64_t levels, const Shape& rows) {
+  Shape shape = without_components(options, rows);
+  shape.push_back(levels);
+  for (const int64_t size : row_codes_shape(options, CodeLayout::kIndices)) {
+    shape.push_back(size);
+  }
+  if (shape.size() > BSQ_MAX_RANK) {
+    fail(Code::kInvalidArgument, "x has rank ", rows.size(), ", expected at most ",
+         BSQ_MAX_RANK - (shape.size() - rows.size()),
+         ", since the indices of its levels have rank ", shape.size());
+  }
+  return shape;
+}
+
+Shape level_rows_shape(const Options& options, int64_t levels, const Shape& indices) {
+  Shape last = row_codes_shape(options, CodeLayout::kIndices);
+  last.insert(last.begin(), levels);
+  if (indices.size() < last.size() || !std::equal(last.rbegin(), last.rend(), indices.rbegin())) {
+    fail(Code::kInvalidArgument, "indices has shape ", to_string(indices),
+         ", expected to end with ", to_string(last), ", for levels ", levels, ", ",
+         codes_text(options, CodeLayout::kIndices));
+  }
+  Shape shape(indices.begin(), indices.end() - static_cast<int64_t>(last.size()));
+  if (options.channel_first && shape.empty()) {
+    fail(Code::kInvalidArgument, "indices has shape ", to_string(indices),
+         ", expected a dimension of items before ", to_string(last), ", for channel_first");
+  }
+  shape.insert(options.channel_first ? shape.begin() + 1 : shape.end(), options.row_length());
+  return shape;
+}
+
 RowShape row_shape(const Options& options, const Shape& rows) {
   const Shape leading = without_components(options, rows);
   if (!options.channel_first) {

@@ -40,6 +40,10 @@ void check_rows_shape(const Options& options, const Shape& shape, const char* wh
 // The shape of the sign margins of a tensor of rows.
 [[nodiscard]] Shape margins_shape(const Options& options, const Shape& rows);
 
+// The shape of the indices of several levels, and of the rows that these decode to.
+[[nodiscard]] Shape level_indices_shape(const Options& options, int64_t levels, const Shape& rows);
+[[nodiscard]] Shape level_rows_shape(const Options& options, int64_t levels, const Shape& indices);
+
 // Items and positions of a tensor of rows, whose layout is that of the host path.
 [[nodiscard]] RowShape row_shape(const Options& options, const Shape& rows);
 

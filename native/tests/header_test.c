@@ -376,10 +376,88 @@ static void test_status(void) {
   CHECK_EQ(bsq_debug_live_handles(), 0);
 }
 
+static void test_residual_functions(void) {
+  const bsq_options options = defaults();
+  const float x[4] = {3.0F, -4.0F, 0.0F, 5.0F};
+  const double weights[2] = {1.0, 0.5};
+  const int64_t shape[2] = {2, 2};
+  int64_t indices[4] = {0};
+  int64_t inverse[4] = {0};
+  float quantized[4] = {0};
+  float rest[4] = {0};
+  bsq_losses losses[2];
+  bsq_tensor* rows = NULL;
+  bsq_tensor* codes = NULL;
+  bsq_tensor* decoded = NULL;
+  bsq_tensor* residual = NULL;
+  bsq_tensor* gradient = NULL;
+  bsq_tensor* again = NULL;
+  bsq_residual_quantization* quantization = NULL;
+  bsq_quantization* level = NULL;
+  memset(losses, 0, sizeof(losses));
+  losses[0].struct_size = sizeof(losses[0]);
+  losses[1].struct_size = sizeof(losses[1]);
+
+  /* u = (0.6, -0.8), (0, 1); residuals (-0.107, -0.093), (0.707, 0.293). */
+  CHECK_OK(bsq_host_residual_encode(&options, 2, BSQ_FLOAT32, 2, 1, x, sizeof(x), indices,
+                                    sizeof(indices)));
+  CHECK_EQ(indices[0], 2);
+  CHECK_EQ(indices[1], 0);
+  CHECK_EQ(indices[2], 1);
+  CHECK_EQ(indices[3], 3);
+  CHECK_OK(bsq_host_residual_decode(&options, 2, 2, BSQ_FLOAT32, 2, 1, indices, sizeof(indices),
+                                    quantized, sizeof(quantized)));
+  CHECK_EQ(quantized[0] > 0.353F && quantized[0] < 0.354F, 1);
+  CHECK_EQ(quantized[1], -3 * quantized[0]);
+  CHECK_OK(bsq_host_residual_codes_to_indices(&options, 2, BSQ_FLOAT32, 2, 1, quantized,
+                                              sizeof(quantized), inverse, sizeof(inverse)));
+  CHECK_EQ(memcmp(inverse, indices, sizeof(indices)), 0);
+  CHECK_OK(bsq_host_residual(&options, 1, BSQ_FLOAT32, 2, 1, x, sizeof(x), rest, sizeof(rest)));
+  CHECK_EQ(rest[0] > -0.1072F && rest[0] < -0.1071F, 1);
+  CHECK_OK(bsq_host_residual_forward(&options, 2, BSQ_FLOAT32, 2, 1, x, sizeof(x), NULL, 0,
+                                     quantized, sizeof(quantized), indices, sizeof(indices),
+                                     losses));
+  CHECK_EQ(losses[0].rows, 2);
+  CHECK_EQ(losses[1].codebook_entropy > 0.69 && losses[1].codebook_entropy < 0.7, 1);
+  CHECK_OK(bsq_host_residual_backward(&options, 2, BSQ_FLOAT32, 2, 1, x, sizeof(x), NULL, 0, x,
+                                      sizeof(x), weights, sizeof(weights), rest, sizeof(rest)));
+  CHECK_EQ(rest[0] != 0.0F, 1);
+
+  CHECK_OK(bsq_tensor_copy(BSQ_FLOAT32, BSQ_DEVICE_CPU, 0, shape, 2, x, sizeof(x), &rows));
+  CHECK_OK(bsq_tensor_residual_encode(&options, 2, rows, &codes));
+  CHECK_OK(bsq_tensor_read(codes, BSQ_INT64, inverse, sizeof(inverse)));
+  CHECK_EQ(memcmp(inverse, indices, sizeof(indices)), 0);
+  CHECK_OK(bsq_tensor_residual_decode(&options, 2, 2, codes, BSQ_FLOAT32, &decoded));
+  CHECK_OK(bsq_tensor_residual_codes_to_indices(&options, 2, decoded, &again));
+  CHECK_OK(bsq_tensor_residual(&options, 1, rows, &residual));
+  CHECK_OK(bsq_tensor_residual_forward(&options, 2, rows, NULL, &quantization));
+  bsq_tensor_free(codes);
+  bsq_tensor_free(decoded);
+  CHECK_OK(bsq_residual_quantization_quantized(quantization, &decoded));
+  CHECK_OK(bsq_residual_quantization_indices(quantization, &codes));
+  CHECK_OK(bsq_residual_quantization_level(quantization, 1, &level));
+  CHECK_OK(bsq_quantization_losses(level, losses));
+  CHECK_EQ(losses[0].codebook_entropy, losses[1].codebook_entropy);
+  CHECK_OK(
+      bsq_residual_quantization_backward(quantization, rows, weights, sizeof(weights), &gradient));
+  CHECK_EQ(bsq_debug_live_handles(), 8);
+  bsq_residual_quantization_free(quantization);
+  bsq_residual_quantization_free(NULL);
+  bsq_quantization_free(level);
+  bsq_tensor_free(gradient);
+  bsq_tensor_free(again);
+  bsq_tensor_free(residual);
+  bsq_tensor_free(decoded);
+  bsq_tensor_free(codes);
+  bsq_tensor_free(rows);
+  CHECK_EQ(bsq_debug_live_handles(), 0);
+}
+
 int main(void) {
   test_versions();
   test_devices();
   test_host_functions();
+  test_residual_functions();
   test_packed_codes();
   test_hamming();
   test_packed_tensors();

@@ -35,9 +35,13 @@ int64_t bytes(const std::vector<T>& values) {
 struct Free {
   void operator()(bsq_tensor* tensor) const { bsq_tensor_free(tensor); }
   void operator()(bsq_quantization* quantization) const { bsq_quantization_free(quantization); }
+  void operator()(bsq_residual_quantization* quantization) const {
+    bsq_residual_quantization_free(quantization);
+  }
 };
 using Tensor = std::unique_ptr<bsq_tensor, Free>;
 using Quantization = std::unique_ptr<bsq_quantization, Free>;
+using ResidualQuantization = std::unique_ptr<bsq_residual_quantization, Free>;
 
 // A call that failed.
 struct Refusal : std::runtime_error {

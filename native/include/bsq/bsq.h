@@ -64,7 +64,7 @@ extern "C" {
  * BSQ_ABI_VERSION changes with every change of this header that a compiled caller could notice.
  * A caller must compare it with bsq_abi_version() before any other call.
  */
-#define BSQ_ABI_VERSION 4
+#define BSQ_ABI_VERSION 5
 
 BSQ_API int32_t bsq_abi_version(void);
 
@@ -417,6 +417,89 @@ BSQ_API bsq_status* bsq_host_sign_margins(const bsq_options* options, int32_t dt
                                           void* margins, int64_t margins_bytes);
 
 /*
+ * Residual codes
+ *   `levels` = L codes for one, 1 to BSQ_MAX_LEVELS, each of what the levels before it left over.
+ *   Level 0 quantizes r_0 = u, and level l the residual r_l to the corner that shares its signs,
+ *   scaled by 2^-l:
+ *     q_l = 2^-l sign(r_l) / sqrt(D)     r_(l+1) = r_l - q_l     quantized = q_0 + ... + q_(L-1)
+ *   Signs are by the rule of `tie`; the others of the options mean what they do with one level.
+ *   (lucidrains' ResidualLFQ has these scales too, but normalises each residual before it is
+ *   quantized and subtracted from.) Residuals are computed in float64 from x itself, so no rounding
+ *   adds up over the levels. They are often 0 or near it: a component of exactly 1/sqrt(D) is. Then
+ *   a bit hangs on the last digit of the norm, which paths may round differently.
+ *
+ *   Indices are [items, positions, L, K, G], so those of one level are as without levels. Each
+ *   component of quantized is an odd multiple of 2^(1-L)/sqrt(D), and each such vector has one
+ *   sequence of indices: what decode gives, codes_to_indices takes back. But encode normalises, so
+ *   that quantized, encoded again, has other indices.
+ *
+ *   The losses of a level are those of its residual, taken as rows of their own, which the
+ *   quantizer normalises: no scale of a level changes them. The aux_loss is their sum, each times
+ *   the level's element of grad_aux_losses[L] in a gradient. The gradient of quantized goes
+ *   straight through to u, not once for each level; that of a level's losses goes through r_l to u,
+ *   q being constants.
+ */
+#define BSQ_MAX_LEVELS 16
+
+/* indices of all levels from x. */
+BSQ_API bsq_status* bsq_host_residual_encode(const bsq_options* options, int64_t levels,
+                                             int32_t dtype, int64_t items, int64_t positions,
+                                             const void* x, int64_t x_bytes, int64_t* indices,
+                                             int64_t indices_bytes);
+
+/*
+ * q_0 + ... of the first used_levels of the levels, 1 to levels, from indices of all. Of the others
+ * no index is looked at.
+ */
+BSQ_API bsq_status* bsq_host_residual_decode(const bsq_options* options, int64_t levels,
+                                             int64_t used_levels, int32_t dtype, int64_t items,
+                                             int64_t positions, const int64_t* indices,
+                                             int64_t indices_bytes, void* quantized,
+                                             int64_t quantized_bytes);
+
+/*
+ * The inverse of decoding all levels. A component that is further from all that they give than a
+ * quarter of 2^(1-L)/sqrt(D) (or of 2^(1-L) with BSQ_SCALE_ONE) is refused.
+ */
+BSQ_API bsq_status* bsq_host_residual_codes_to_indices(const bsq_options* options, int64_t levels,
+                                                       int32_t dtype, int64_t items,
+                                                       int64_t positions, const void* quantized,
+                                                       int64_t quantized_bytes, int64_t* indices,
+                                                       int64_t indices_bytes);
+
+/*
+ * r_level, of the shape of x: what the first `level` levels, 0 to BSQ_MAX_LEVELS, left over. All
+ * other functions can be called with it, for the loss sums of a level, or its packed codes. Of a
+ * code that is not finite, where it is let through, the residual has a NaN.
+ */
+BSQ_API bsq_status* bsq_host_residual(const bsq_options* options, int64_t level, int32_t dtype,
+                                      int64_t items, int64_t positions, const void* x,
+                                      int64_t x_bytes, void* residual, int64_t residual_bytes);
+
+/*
+ * The forward pass, as bsq_host_forward. losses is NULL or an array of a struct for each level,
+ * all with the struct_size of the first. They take memory for a copy of x. Of a code that is not
+ * finite, where it is let through, all indices are 0, and with several levels all of quantized NaN.
+ */
+BSQ_API bsq_status* bsq_host_residual_forward(const bsq_options* options, int64_t levels,
+                                              int32_t dtype, int64_t items, int64_t positions,
+                                              const void* x, int64_t x_bytes, const uint8_t* mask,
+                                              int64_t mask_bytes, void* quantized,
+                                              int64_t quantized_bytes, int64_t* indices,
+                                              int64_t indices_bytes, bsq_losses* losses);
+
+/*
+ * grad_x, as bsq_host_backward, of straight_through_scale * <grad_quantized, u> + the sum over the
+ * levels of grad_aux_losses[l] * the aux_loss of level l. Takes memory for three copies of x where
+ * one of these beyond the first is not 0.
+ */
+BSQ_API bsq_status* bsq_host_residual_backward(
+    const bsq_options* options, int64_t levels, int32_t dtype, int64_t items, int64_t positions,
+    const void* x, int64_t x_bytes, const uint8_t* mask, int64_t mask_bytes,
+    const void* grad_quantized, int64_t grad_quantized_bytes, const double* grad_aux_losses,
+    int64_t grad_aux_losses_bytes, void* grad_x, int64_t grad_x_bytes);
+
+/*
  * Hamming distances: in how many bits packed codes differ. Codes are code_bytes bytes each, 1 to
  * 512, one after the other at any address, such as those of a mapped file. All bits count, whatever
  * their order is: padding differs nowhere where it is 0.
@@ -639,6 +722,56 @@ BSQ_API bsq_status* bsq_quantization_backward(const bsq_quantization* quantizati
                                               const bsq_tensor* sums,
                                               const bsq_tensor* grad_quantized,
                                               double grad_aux_loss, bsq_tensor** grad_x);
+
+/*
+ * Residual codes of tensors: see "Residual codes". Indices have the leading dimensions, then L,
+ * then K where K > 1, then G where G > 1.
+ */
+BSQ_API bsq_status* bsq_tensor_residual_encode(const bsq_options* options, int64_t levels,
+                                               const bsq_tensor* x, bsq_tensor** indices);
+BSQ_API bsq_status* bsq_tensor_residual_decode(const bsq_options* options, int64_t levels,
+                                               int64_t used_levels, const bsq_tensor* indices,
+                                               int32_t dtype, bsq_tensor** quantized);
+BSQ_API bsq_status* bsq_tensor_residual_codes_to_indices(const bsq_options* options, int64_t levels,
+                                                         const bsq_tensor* quantized,
+                                                         bsq_tensor** indices);
+BSQ_API bsq_status* bsq_tensor_residual(const bsq_options* options, int64_t level,
+                                        const bsq_tensor* x, bsq_tensor** residual);
+
+/* The results of a forward pass with several levels. Immutable; it keeps all that backward needs.
+ */
+typedef struct bsq_residual_quantization bsq_residual_quantization;
+
+/* The forward pass, losses included: see bsq_tensor_forward. */
+BSQ_API bsq_status* bsq_tensor_residual_forward(const bsq_options* options, int64_t levels,
+                                                const bsq_tensor* x, const bsq_tensor* mask,
+                                                bsq_residual_quantization** out);
+
+/* Frees a residual quantization. NULL is accepted. */
+BSQ_API void bsq_residual_quantization_free(bsq_residual_quantization* quantization);
+
+/* A new handle of the quantized rows: shape and type of x. */
+BSQ_API bsq_status* bsq_residual_quantization_quantized(
+    const bsq_residual_quantization* quantization, bsq_tensor** out);
+
+/* A new handle of the indices of all levels. Refused where codes have none: see group_size. */
+BSQ_API bsq_status* bsq_residual_quantization_indices(const bsq_residual_quantization* quantization,
+                                                      bsq_tensor** out);
+
+/*
+ * A new handle of what one level made of its residual, as if there were no others: losses, sums,
+ * indices, and quantized without the level's scale, in the type that is computed in.
+ */
+BSQ_API bsq_status* bsq_residual_quantization_level(const bsq_residual_quantization* quantization,
+                                                    int64_t level, bsq_quantization** out);
+
+/*
+ * grad_x, of the shape and type of x: see bsq_host_residual_backward. grad_aux_losses is in CPU
+ * memory.
+ */
+BSQ_API bsq_status* bsq_residual_quantization_backward(
+    const bsq_residual_quantization* quantization, const bsq_tensor* grad_quantized,
+    const double* grad_aux_losses, int64_t grad_aux_losses_bytes, bsq_tensor** grad_x);
 
 #ifdef __cplusplus
 }

@@ -12,6 +12,7 @@
 #include "cpu/decode.h"
 #include "cpu/dense_group.h"
 #include "cpu/entropy_floor.h"
+#include "cpu/levels.h"
 #include "cpu/packing.h"
 #include "cpu/row_block.h"
 #include "cpu/row_entropies.h"
@@ -295,6 +296,7 @@ constexpr RowKernels<T> kKernels{encode<T>,
                                  decode_channels<T>,
                                  pack<T>,
                                  unpack<T>,
+                                 take_level<T>,
                                  expand_workspace<T>,
                                  expand<T>,
                                  add_factors<T>,

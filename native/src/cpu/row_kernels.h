@@ -58,6 +58,12 @@ struct RowKernels {
   int64_t (*unpack)(const uint8_t* from, int64_t codes, const CodeFormat& format, T scale,
                     T* quantized);
 
+  // Quantizes residual[size] to +-magnitude, which is subtracted; signs are +-1 and sums grow by
+  // +-weight. Arrays are as long as multiples of kBlockRows, and what is beyond the size is
+  // changed.
+  void (*take_level)(double* residual, int64_t size, double magnitude, bool zero_is_one, T weight,
+                     T* signs, T* sums);
+
   int64_t (*expand_workspace)(const LossFormula& formula, int64_t stride);
 
   // Of each distribution of a block of rows: the factors, factors_size() numbers, one distribution

@@ -131,7 +131,7 @@ public final class BinarySphericalQuantizer {
 
   private void encode(
       MemorySegment x, DType dtype, long items, long positions, MemorySegment indicesOut) {
-    ValueLayout layout = hostLayout(dtype);
+    ValueLayout layout = shapes.hostLayout(dtype);
     long rowBytes = shapes.rowBytes(items * positions, layout);
     long indexBytes = shapes.indexBytes(items * positions);
     boolean direct =
@@ -211,7 +211,7 @@ public final class BinarySphericalQuantizer {
 
   private void decode(
       MemorySegment indices, long items, long positions, DType dtype, MemorySegment quantizedOut) {
-    ValueLayout layout = hostLayout(dtype);
+    ValueLayout layout = shapes.hostLayout(dtype);
     long rowBytes = shapes.rowBytes(items * positions, layout);
     long indexBytes = shapes.indexBytes(items * positions);
     boolean direct =
@@ -319,7 +319,7 @@ public final class BinarySphericalQuantizer {
       MemorySegment mask,
       MemorySegment quantizedOut,
       MemorySegment indicesOut) {
-    ValueLayout layout = hostLayout(dtype);
+    ValueLayout layout = shapes.hostLayout(dtype);
     options.requireLosses();
     long rowBytes = shapes.rowBytes(items * positions, layout);
     long indexBytes =
@@ -415,7 +415,7 @@ public final class BinarySphericalQuantizer {
    * @param x vectors of {@code dtype}
    */
   public LossSums lossSums(MemorySegment x, DType dtype, Batch batch) {
-    ValueLayout layout = hostLayout(dtype);
+    ValueLayout layout = shapes.hostLayout(dtype);
     long rowBytes = shapes.rowBytes(requireNonNull(batch, "batch").rows(), layout);
     double[] sums = new double[LossSums.size(options, nativeOptions)];
     MemorySegment sumsOut = MemorySegment.ofArray(sums);
@@ -536,7 +536,7 @@ public final class BinarySphericalQuantizer {
       MemorySegment gradQuantized,
       double gradAuxLoss,
       MemorySegment gradXOut) {
-    ValueLayout layout = hostLayout(dtype);
+    ValueLayout layout = shapes.hostLayout(dtype);
     if (gradAuxLoss != 0) {
       options.requireLosses();
     }
@@ -700,7 +700,7 @@ public final class BinarySphericalQuantizer {
    * @param codesOut {@code count} elements of {@code dtype}
    */
   public void bitsToCodes(MemorySegment bits, DType dtype, long count, MemorySegment codesOut) {
-    ValueLayout layout = hostLayout(dtype);
+    ValueLayout layout = shapes.hostLayout(dtype);
     HostBuffers.requireCount("count", count);
     long byteSize = HostBuffers.byteSize(count, 1, layout.byteSize());
     boolean direct = HostBuffers.isDirect(bits, layout) && HostBuffers.isDirect(codesOut, layout);
@@ -763,7 +763,7 @@ public final class BinarySphericalQuantizer {
 
   private void codesToIndices(
       MemorySegment codes, DType dtype, long items, long positions, MemorySegment indicesOut) {
-    ValueLayout layout = hostLayout(dtype);
+    ValueLayout layout = shapes.hostLayout(dtype);
     long rowBytes = shapes.rowBytes(items * positions, layout);
     long indexBytes = shapes.indexBytes(items * positions);
     boolean direct =
@@ -837,7 +837,7 @@ public final class BinarySphericalQuantizer {
    */
   public void pack(
       MemorySegment x, DType dtype, Batch batch, CodeLayout layout, MemorySegment packedOut) {
-    ValueLayout element = hostLayout(dtype);
+    ValueLayout element = shapes.hostLayout(dtype);
     ValueLayout packedElement = requirePacked(layout).elementLayout();
     long rows = requireNonNull(batch, "batch").rows();
     long rowBytes = shapes.rowBytes(rows, element);
@@ -923,7 +923,7 @@ public final class BinarySphericalQuantizer {
       Batch batch,
       DType dtype,
       MemorySegment quantizedOut) {
-    ValueLayout element = hostLayout(dtype);
+    ValueLayout element = shapes.hostLayout(dtype);
     ValueLayout codeElement = requireNonNull(layout, "layout").elementLayout();
     long rows = requireNonNull(batch, "batch").rows();
     long rowBytes = shapes.rowBytes(rows, element);
@@ -991,7 +991,7 @@ public final class BinarySphericalQuantizer {
    * @param marginsOut {@code [items, positions, codebooks]} of {@code dtype}
    */
   public void signMargins(MemorySegment x, DType dtype, Batch batch, MemorySegment marginsOut) {
-    ValueLayout layout = hostLayout(dtype);
+    ValueLayout layout = shapes.hostLayout(dtype);
     long rows = requireNonNull(batch, "batch").rows();
     long rowBytes = shapes.rowBytes(rows, layout);
     long marginBytes = HostBuffers.byteSize(rows, options.codebooks(), layout.byteSize());
@@ -1039,22 +1039,6 @@ public final class BinarySphericalQuantizer {
   @Override
   public String toString() {
     return "BinarySphericalQuantizer[" + options + "]";
-  }
-
-  /** The layout of an element of an array or segment, once it is clear that these are served. */
-  private ValueLayout hostLayout(DType dtype) {
-    if (options.implementation() == Implementation.OPERATORS) {
-      throw new BsqException(
-          BsqException.Code.UNSUPPORTED,
-          "Implementation.OPERATORS computes tensors alone: use a Tensor, or another"
-              + " implementation for arrays and segments");
-    }
-    return switch (requireNonNull(dtype, "dtype")) {
-      case FLOAT32, FLOAT64 -> dtype.layout();
-      default ->
-          throw new IllegalArgumentException(
-              "dtype is " + dtype + ", expected FLOAT32 or FLOAT64 (use a Tensor for the others)");
-    };
   }
 
   private static void requireSigned(String name, Tensor tensor) {

@@ -29,6 +29,22 @@ final class QuantizerShapes {
 
   // Arrays and segments
 
+  /** That of the two types that arrays and segments can have. */
+  ValueLayout hostLayout(DType dtype) {
+    if (options.implementation() == Implementation.OPERATORS) {
+      throw new BsqException(
+          BsqException.Code.UNSUPPORTED,
+          "Implementation.OPERATORS computes tensors alone: use a Tensor, or another"
+              + " implementation for arrays and segments");
+    }
+    return switch (requireNonNull(dtype, "dtype")) {
+      case FLOAT32, FLOAT64 -> dtype.layout();
+      default ->
+          throw new IllegalArgumentException(
+              "dtype is " + dtype + ", expected FLOAT32 or FLOAT64 (use a Tensor for the others)");
+    };
+  }
+
   long rowBytes(long rows, ValueLayout layout) {
     return HostBuffers.byteSize(rows, rowLength, layout.byteSize());
   }

@@ -23,6 +23,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.reflect.Method;
+import java.util.List;
 import java.util.function.ToIntFunction;
 
 /**
@@ -378,6 +379,156 @@ public final class NativeCalls {
             options, code(dtype), items, positions, x, x.byteSize(), margins, margins.byteSize()));
   }
 
+  public static void residualEncode(
+      MemorySegment options,
+      int levels,
+      DType dtype,
+      long items,
+      long positions,
+      MemorySegment x,
+      MemorySegment indices) {
+    check(
+        Bsq.bsq_host_residual_encode(
+            options,
+            levels,
+            code(dtype),
+            items,
+            positions,
+            x,
+            x.byteSize(),
+            indices,
+            indices.byteSize()));
+  }
+
+  public static void residualDecode(
+      MemorySegment options,
+      int levels,
+      int usedLevels,
+      DType dtype,
+      long items,
+      long positions,
+      MemorySegment indices,
+      MemorySegment quantized) {
+    check(
+        Bsq.bsq_host_residual_decode(
+            options,
+            levels,
+            usedLevels,
+            code(dtype),
+            items,
+            positions,
+            indices,
+            indices.byteSize(),
+            quantized,
+            quantized.byteSize()));
+  }
+
+  public static void residualCodesToIndices(
+      MemorySegment options,
+      int levels,
+      DType dtype,
+      long items,
+      long positions,
+      MemorySegment quantized,
+      MemorySegment indices) {
+    check(
+        Bsq.bsq_host_residual_codes_to_indices(
+            options,
+            levels,
+            code(dtype),
+            items,
+            positions,
+            quantized,
+            quantized.byteSize(),
+            indices,
+            indices.byteSize()));
+  }
+
+  public static void residual(
+      MemorySegment options,
+      int level,
+      DType dtype,
+      long items,
+      long positions,
+      MemorySegment x,
+      MemorySegment residual) {
+    check(
+        Bsq.bsq_host_residual(
+            options,
+            level,
+            code(dtype),
+            items,
+            positions,
+            x,
+            x.byteSize(),
+            residual,
+            residual.byteSize()));
+  }
+
+  /** The losses of each level. */
+  public static List<Losses> residualForward(
+      MemorySegment options,
+      int levels,
+      DType dtype,
+      long items,
+      long positions,
+      MemorySegment x,
+      MemorySegment mask,
+      MemorySegment quantized,
+      MemorySegment indices) {
+    try (Scratch scratch = Scratch.take()) {
+      MemorySegment losses = scratch.memory().asSlice(0, levels * bsq_losses.sizeof());
+      losses.elements(bsq_losses.layout()).forEach(NativeCalls::setSize);
+      check(
+          Bsq.bsq_host_residual_forward(
+              options,
+              levels,
+              code(dtype),
+              items,
+              positions,
+              x,
+              x.byteSize(),
+              mask,
+              mask.byteSize(),
+              quantized,
+              quantized.byteSize(),
+              indices,
+              indices.byteSize(),
+              losses));
+      return losses.elements(bsq_losses.layout()).map(NativeCalls::losses).toList();
+    }
+  }
+
+  public static void residualBackward(
+      MemorySegment options,
+      int levels,
+      DType dtype,
+      long items,
+      long positions,
+      MemorySegment x,
+      MemorySegment mask,
+      MemorySegment gradQuantized,
+      MemorySegment gradAuxLosses,
+      MemorySegment gradX) {
+    check(
+        Bsq.bsq_host_residual_backward(
+            options,
+            levels,
+            code(dtype),
+            items,
+            positions,
+            x,
+            x.byteSize(),
+            mask,
+            mask.byteSize(),
+            gradQuantized,
+            gradQuantized.byteSize(),
+            gradAuxLosses,
+            gradAuxLosses.byteSize(),
+            gradX,
+            gradX.byteSize()));
+  }
+
   /** Loads the library, for what has no options. */
   public static void requireLibrary() {
     NativeLibrary.require();
@@ -570,8 +721,12 @@ public final class NativeCalls {
   /** A {@code bsq_losses} for a native call to fill in. */
   static MemorySegment emptyLosses(Scratch scratch) {
     MemorySegment losses = scratch.memory();
-    bsq_losses.struct_size(losses, bsq_losses.sizeof());
+    setSize(losses);
     return losses;
+  }
+
+  private static void setSize(MemorySegment losses) {
+    bsq_losses.struct_size(losses, bsq_losses.sizeof());
   }
 
   /** What is in a {@code bsq_losses}. */

@@ -297,6 +297,74 @@ public final class NativeTensors {
     }
   }
 
+  public static MemorySegment residualEncode(
+      Arena arena, MemorySegment options, int levels, MemorySegment x) {
+    return tensor(arena, (_, out) -> Bsq.bsq_tensor_residual_encode(options, levels, x, out));
+  }
+
+  public static MemorySegment residualDecode(
+      Arena arena,
+      MemorySegment options,
+      int levels,
+      int usedLevels,
+      MemorySegment indices,
+      DType dtype) {
+    return tensor(
+        arena,
+        (_, out) ->
+            Bsq.bsq_tensor_residual_decode(
+                options, levels, usedLevels, indices, NativeCalls.code(dtype), out));
+  }
+
+  public static MemorySegment residualCodesToIndices(
+      Arena arena, MemorySegment options, int levels, MemorySegment quantized) {
+    return tensor(
+        arena,
+        (_, out) -> Bsq.bsq_tensor_residual_codes_to_indices(options, levels, quantized, out));
+  }
+
+  public static MemorySegment residual(
+      Arena arena, MemorySegment options, int level, MemorySegment x) {
+    return tensor(arena, (_, out) -> Bsq.bsq_tensor_residual(options, level, x, out));
+  }
+
+  /** A residual quantization, not a tensor; {@code mask} is {@link MemorySegment#NULL} for none. */
+  public static MemorySegment residualForward(
+      Arena arena, MemorySegment options, int levels, MemorySegment x, MemorySegment mask) {
+    return make(
+        arena,
+        Bsq::bsq_residual_quantization_free,
+        (_, out) -> Bsq.bsq_tensor_residual_forward(options, levels, x, mask, out));
+  }
+
+  public static MemorySegment residualQuantized(Arena arena, MemorySegment quantization) {
+    return tensor(arena, (_, out) -> Bsq.bsq_residual_quantization_quantized(quantization, out));
+  }
+
+  public static MemorySegment residualIndices(Arena arena, MemorySegment quantization) {
+    return tensor(arena, (_, out) -> Bsq.bsq_residual_quantization_indices(quantization, out));
+  }
+
+  /** A quantization, not a tensor. */
+  public static MemorySegment residualLevel(Arena arena, MemorySegment quantization, int level) {
+    return make(
+        arena,
+        Bsq::bsq_quantization_free,
+        (_, out) -> Bsq.bsq_residual_quantization_level(quantization, level, out));
+  }
+
+  /** The gradient of x; {@code gradQuantized} is {@link MemorySegment#NULL} for none. */
+  public static MemorySegment residualBackward(
+      Arena arena, MemorySegment quantization, MemorySegment gradQuantized, double[] weights) {
+    return tensor(
+        arena,
+        (scratch, out) -> {
+          MemorySegment copy = scratch.allocateFrom(ValueLayout.JAVA_DOUBLE, weights);
+          return Bsq.bsq_residual_quantization_backward(
+              quantization, gradQuantized, copy, copy.byteSize(), out);
+        });
+  }
+
   private static MemorySegment tensor(Arena arena, Maker maker) {
     return make(arena, Bsq::bsq_tensor_free, maker);
   }

@@ -23,10 +23,10 @@ public class Bsq extends Bsq$shared {
     static final SymbolLookup SYMBOL_LOOKUP = SymbolLookup.loaderLookup()
             .or(Linker.nativeLinker().defaultLookup());
 
-    private static final int BSQ_ABI_VERSION = (int)4L;
+    private static final int BSQ_ABI_VERSION = (int)5L;
     /**
      * {@snippet lang=c :
-     * #define BSQ_ABI_VERSION 4
+     * #define BSQ_ABI_VERSION 5
      * }
      */
     public static int BSQ_ABI_VERSION() {
@@ -418,6 +418,15 @@ public class Bsq extends Bsq$shared {
      */
     public static int BSQ_USAGE_MAX_COUNTED_DIM() {
         return BSQ_USAGE_MAX_COUNTED_DIM;
+    }
+    private static final int BSQ_MAX_LEVELS = (int)16L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_MAX_LEVELS 16
+     * }
+     */
+    public static int BSQ_MAX_LEVELS() {
+        return BSQ_MAX_LEVELS;
     }
     private static final int BSQ_MAX_RANK = (int)64L;
     /**
@@ -2081,6 +2090,426 @@ public class Bsq extends Bsq$shared {
                 traceDowncall("bsq_host_sign_margins", options, dtype, items, positions, x, x_bytes, margins, margins_bytes);
             }
             return (MemorySegment)mh$.invokeExact(options, dtype, items, positions, x, x_bytes, margins, margins_bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_host_residual_encode {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_INT,
+            Bsq.C_LONG,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_host_residual_encode");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_residual_encode(const bsq_options *options, int64_t levels, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, int64_t *indices, int64_t indices_bytes)
+     * }
+     */
+    public static FunctionDescriptor bsq_host_residual_encode$descriptor() {
+        return bsq_host_residual_encode.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_residual_encode(const bsq_options *options, int64_t levels, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, int64_t *indices, int64_t indices_bytes)
+     * }
+     */
+    public static MethodHandle bsq_host_residual_encode$handle() {
+        return bsq_host_residual_encode.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_residual_encode(const bsq_options *options, int64_t levels, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, int64_t *indices, int64_t indices_bytes)
+     * }
+     */
+    public static MemorySegment bsq_host_residual_encode$address() {
+        return bsq_host_residual_encode.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_residual_encode(const bsq_options *options, int64_t levels, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, int64_t *indices, int64_t indices_bytes)
+     * }
+     */
+    public static MemorySegment bsq_host_residual_encode(MemorySegment options, long levels, int dtype, long items, long positions, MemorySegment x, long x_bytes, MemorySegment indices, long indices_bytes) {
+        var mh$ = bsq_host_residual_encode.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_host_residual_encode", options, levels, dtype, items, positions, x, x_bytes, indices, indices_bytes);
+            }
+            return (MemorySegment)mh$.invokeExact(options, levels, dtype, items, positions, x, x_bytes, indices, indices_bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_host_residual_decode {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_LONG,
+            Bsq.C_INT,
+            Bsq.C_LONG,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_host_residual_decode");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_residual_decode(const bsq_options *options, int64_t levels, int64_t used_levels, int32_t dtype, int64_t items, int64_t positions, const int64_t *indices, int64_t indices_bytes, void *quantized, int64_t quantized_bytes)
+     * }
+     */
+    public static FunctionDescriptor bsq_host_residual_decode$descriptor() {
+        return bsq_host_residual_decode.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_residual_decode(const bsq_options *options, int64_t levels, int64_t used_levels, int32_t dtype, int64_t items, int64_t positions, const int64_t *indices, int64_t indices_bytes, void *quantized, int64_t quantized_bytes)
+     * }
+     */
+    public static MethodHandle bsq_host_residual_decode$handle() {
+        return bsq_host_residual_decode.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_residual_decode(const bsq_options *options, int64_t levels, int64_t used_levels, int32_t dtype, int64_t items, int64_t positions, const int64_t *indices, int64_t indices_bytes, void *quantized, int64_t quantized_bytes)
+     * }
+     */
+    public static MemorySegment bsq_host_residual_decode$address() {
+        return bsq_host_residual_decode.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_residual_decode(const bsq_options *options, int64_t levels, int64_t used_levels, int32_t dtype, int64_t items, int64_t positions, const int64_t *indices, int64_t indices_bytes, void *quantized, int64_t quantized_bytes)
+     * }
+     */
+    public static MemorySegment bsq_host_residual_decode(MemorySegment options, long levels, long used_levels, int dtype, long items, long positions, MemorySegment indices, long indices_bytes, MemorySegment quantized, long quantized_bytes) {
+        var mh$ = bsq_host_residual_decode.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_host_residual_decode", options, levels, used_levels, dtype, items, positions, indices, indices_bytes, quantized, quantized_bytes);
+            }
+            return (MemorySegment)mh$.invokeExact(options, levels, used_levels, dtype, items, positions, indices, indices_bytes, quantized, quantized_bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_host_residual_codes_to_indices {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_INT,
+            Bsq.C_LONG,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_host_residual_codes_to_indices");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_residual_codes_to_indices(const bsq_options *options, int64_t levels, int32_t dtype, int64_t items, int64_t positions, const void *quantized, int64_t quantized_bytes, int64_t *indices, int64_t indices_bytes)
+     * }
+     */
+    public static FunctionDescriptor bsq_host_residual_codes_to_indices$descriptor() {
+        return bsq_host_residual_codes_to_indices.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_residual_codes_to_indices(const bsq_options *options, int64_t levels, int32_t dtype, int64_t items, int64_t positions, const void *quantized, int64_t quantized_bytes, int64_t *indices, int64_t indices_bytes)
+     * }
+     */
+    public static MethodHandle bsq_host_residual_codes_to_indices$handle() {
+        return bsq_host_residual_codes_to_indices.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_residual_codes_to_indices(const bsq_options *options, int64_t levels, int32_t dtype, int64_t items, int64_t positions, const void *quantized, int64_t quantized_bytes, int64_t *indices, int64_t indices_bytes)
+     * }
+     */
+    public static MemorySegment bsq_host_residual_codes_to_indices$address() {
+        return bsq_host_residual_codes_to_indices.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_residual_codes_to_indices(const bsq_options *options, int64_t levels, int32_t dtype, int64_t items, int64_t positions, const void *quantized, int64_t quantized_bytes, int64_t *indices, int64_t indices_bytes)
+     * }
+     */
+    public static MemorySegment bsq_host_residual_codes_to_indices(MemorySegment options, long levels, int dtype, long items, long positions, MemorySegment quantized, long quantized_bytes, MemorySegment indices, long indices_bytes) {
+        var mh$ = bsq_host_residual_codes_to_indices.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_host_residual_codes_to_indices", options, levels, dtype, items, positions, quantized, quantized_bytes, indices, indices_bytes);
+            }
+            return (MemorySegment)mh$.invokeExact(options, levels, dtype, items, positions, quantized, quantized_bytes, indices, indices_bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_host_residual {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_INT,
+            Bsq.C_LONG,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_host_residual");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_residual(const bsq_options *options, int64_t level, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, void *residual, int64_t residual_bytes)
+     * }
+     */
+    public static FunctionDescriptor bsq_host_residual$descriptor() {
+        return bsq_host_residual.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_residual(const bsq_options *options, int64_t level, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, void *residual, int64_t residual_bytes)
+     * }
+     */
+    public static MethodHandle bsq_host_residual$handle() {
+        return bsq_host_residual.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_residual(const bsq_options *options, int64_t level, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, void *residual, int64_t residual_bytes)
+     * }
+     */
+    public static MemorySegment bsq_host_residual$address() {
+        return bsq_host_residual.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_residual(const bsq_options *options, int64_t level, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, void *residual, int64_t residual_bytes)
+     * }
+     */
+    public static MemorySegment bsq_host_residual(MemorySegment options, long level, int dtype, long items, long positions, MemorySegment x, long x_bytes, MemorySegment residual, long residual_bytes) {
+        var mh$ = bsq_host_residual.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_host_residual", options, level, dtype, items, positions, x, x_bytes, residual, residual_bytes);
+            }
+            return (MemorySegment)mh$.invokeExact(options, level, dtype, items, positions, x, x_bytes, residual, residual_bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_host_residual_forward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_INT,
+            Bsq.C_LONG,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_host_residual_forward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_residual_forward(const bsq_options *options, int64_t levels, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, const uint8_t *mask, int64_t mask_bytes, void *quantized, int64_t quantized_bytes, int64_t *indices, int64_t indices_bytes, bsq_losses *losses)
+     * }
+     */
+    public static FunctionDescriptor bsq_host_residual_forward$descriptor() {
+        return bsq_host_residual_forward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_residual_forward(const bsq_options *options, int64_t levels, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, const uint8_t *mask, int64_t mask_bytes, void *quantized, int64_t quantized_bytes, int64_t *indices, int64_t indices_bytes, bsq_losses *losses)
+     * }
+     */
+    public static MethodHandle bsq_host_residual_forward$handle() {
+        return bsq_host_residual_forward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_residual_forward(const bsq_options *options, int64_t levels, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, const uint8_t *mask, int64_t mask_bytes, void *quantized, int64_t quantized_bytes, int64_t *indices, int64_t indices_bytes, bsq_losses *losses)
+     * }
+     */
+    public static MemorySegment bsq_host_residual_forward$address() {
+        return bsq_host_residual_forward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_residual_forward(const bsq_options *options, int64_t levels, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, const uint8_t *mask, int64_t mask_bytes, void *quantized, int64_t quantized_bytes, int64_t *indices, int64_t indices_bytes, bsq_losses *losses)
+     * }
+     */
+    public static MemorySegment bsq_host_residual_forward(MemorySegment options, long levels, int dtype, long items, long positions, MemorySegment x, long x_bytes, MemorySegment mask, long mask_bytes, MemorySegment quantized, long quantized_bytes, MemorySegment indices, long indices_bytes, MemorySegment losses) {
+        var mh$ = bsq_host_residual_forward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_host_residual_forward", options, levels, dtype, items, positions, x, x_bytes, mask, mask_bytes, quantized, quantized_bytes, indices, indices_bytes, losses);
+            }
+            return (MemorySegment)mh$.invokeExact(options, levels, dtype, items, positions, x, x_bytes, mask, mask_bytes, quantized, quantized_bytes, indices, indices_bytes, losses);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_host_residual_backward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_INT,
+            Bsq.C_LONG,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_host_residual_backward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_residual_backward(const bsq_options *options, int64_t levels, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, const uint8_t *mask, int64_t mask_bytes, const void *grad_quantized, int64_t grad_quantized_bytes, const double *grad_aux_losses, int64_t grad_aux_losses_bytes, void *grad_x, int64_t grad_x_bytes)
+     * }
+     */
+    public static FunctionDescriptor bsq_host_residual_backward$descriptor() {
+        return bsq_host_residual_backward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_residual_backward(const bsq_options *options, int64_t levels, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, const uint8_t *mask, int64_t mask_bytes, const void *grad_quantized, int64_t grad_quantized_bytes, const double *grad_aux_losses, int64_t grad_aux_losses_bytes, void *grad_x, int64_t grad_x_bytes)
+     * }
+     */
+    public static MethodHandle bsq_host_residual_backward$handle() {
+        return bsq_host_residual_backward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_residual_backward(const bsq_options *options, int64_t levels, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, const uint8_t *mask, int64_t mask_bytes, const void *grad_quantized, int64_t grad_quantized_bytes, const double *grad_aux_losses, int64_t grad_aux_losses_bytes, void *grad_x, int64_t grad_x_bytes)
+     * }
+     */
+    public static MemorySegment bsq_host_residual_backward$address() {
+        return bsq_host_residual_backward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_host_residual_backward(const bsq_options *options, int64_t levels, int32_t dtype, int64_t items, int64_t positions, const void *x, int64_t x_bytes, const uint8_t *mask, int64_t mask_bytes, const void *grad_quantized, int64_t grad_quantized_bytes, const double *grad_aux_losses, int64_t grad_aux_losses_bytes, void *grad_x, int64_t grad_x_bytes)
+     * }
+     */
+    public static MemorySegment bsq_host_residual_backward(MemorySegment options, long levels, int dtype, long items, long positions, MemorySegment x, long x_bytes, MemorySegment mask, long mask_bytes, MemorySegment grad_quantized, long grad_quantized_bytes, MemorySegment grad_aux_losses, long grad_aux_losses_bytes, MemorySegment grad_x, long grad_x_bytes) {
+        var mh$ = bsq_host_residual_backward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_host_residual_backward", options, levels, dtype, items, positions, x, x_bytes, mask, mask_bytes, grad_quantized, grad_quantized_bytes, grad_aux_losses, grad_aux_losses_bytes, grad_x, grad_x_bytes);
+            }
+            return (MemorySegment)mh$.invokeExact(options, levels, dtype, items, positions, x, x_bytes, mask, mask_bytes, grad_quantized, grad_quantized_bytes, grad_aux_losses, grad_aux_losses_bytes, grad_x, grad_x_bytes);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
@@ -4103,6 +4532,631 @@ public class Bsq extends Bsq$shared {
                 traceDowncall("bsq_quantization_backward", quantization, sums, grad_quantized, grad_aux_loss, grad_x);
             }
             return (MemorySegment)mh$.invokeExact(quantization, sums, grad_quantized, grad_aux_loss, grad_x);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_tensor_residual_encode {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_tensor_residual_encode");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_residual_encode(const bsq_options *options, int64_t levels, const bsq_tensor *x, bsq_tensor **indices)
+     * }
+     */
+    public static FunctionDescriptor bsq_tensor_residual_encode$descriptor() {
+        return bsq_tensor_residual_encode.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_residual_encode(const bsq_options *options, int64_t levels, const bsq_tensor *x, bsq_tensor **indices)
+     * }
+     */
+    public static MethodHandle bsq_tensor_residual_encode$handle() {
+        return bsq_tensor_residual_encode.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_residual_encode(const bsq_options *options, int64_t levels, const bsq_tensor *x, bsq_tensor **indices)
+     * }
+     */
+    public static MemorySegment bsq_tensor_residual_encode$address() {
+        return bsq_tensor_residual_encode.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_residual_encode(const bsq_options *options, int64_t levels, const bsq_tensor *x, bsq_tensor **indices)
+     * }
+     */
+    public static MemorySegment bsq_tensor_residual_encode(MemorySegment options, long levels, MemorySegment x, MemorySegment indices) {
+        var mh$ = bsq_tensor_residual_encode.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_tensor_residual_encode", options, levels, x, indices);
+            }
+            return (MemorySegment)mh$.invokeExact(options, levels, x, indices);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_tensor_residual_decode {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_INT,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_tensor_residual_decode");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_residual_decode(const bsq_options *options, int64_t levels, int64_t used_levels, const bsq_tensor *indices, int32_t dtype, bsq_tensor **quantized)
+     * }
+     */
+    public static FunctionDescriptor bsq_tensor_residual_decode$descriptor() {
+        return bsq_tensor_residual_decode.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_residual_decode(const bsq_options *options, int64_t levels, int64_t used_levels, const bsq_tensor *indices, int32_t dtype, bsq_tensor **quantized)
+     * }
+     */
+    public static MethodHandle bsq_tensor_residual_decode$handle() {
+        return bsq_tensor_residual_decode.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_residual_decode(const bsq_options *options, int64_t levels, int64_t used_levels, const bsq_tensor *indices, int32_t dtype, bsq_tensor **quantized)
+     * }
+     */
+    public static MemorySegment bsq_tensor_residual_decode$address() {
+        return bsq_tensor_residual_decode.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_residual_decode(const bsq_options *options, int64_t levels, int64_t used_levels, const bsq_tensor *indices, int32_t dtype, bsq_tensor **quantized)
+     * }
+     */
+    public static MemorySegment bsq_tensor_residual_decode(MemorySegment options, long levels, long used_levels, MemorySegment indices, int dtype, MemorySegment quantized) {
+        var mh$ = bsq_tensor_residual_decode.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_tensor_residual_decode", options, levels, used_levels, indices, dtype, quantized);
+            }
+            return (MemorySegment)mh$.invokeExact(options, levels, used_levels, indices, dtype, quantized);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_tensor_residual_codes_to_indices {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_tensor_residual_codes_to_indices");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_residual_codes_to_indices(const bsq_options *options, int64_t levels, const bsq_tensor *quantized, bsq_tensor **indices)
+     * }
+     */
+    public static FunctionDescriptor bsq_tensor_residual_codes_to_indices$descriptor() {
+        return bsq_tensor_residual_codes_to_indices.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_residual_codes_to_indices(const bsq_options *options, int64_t levels, const bsq_tensor *quantized, bsq_tensor **indices)
+     * }
+     */
+    public static MethodHandle bsq_tensor_residual_codes_to_indices$handle() {
+        return bsq_tensor_residual_codes_to_indices.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_residual_codes_to_indices(const bsq_options *options, int64_t levels, const bsq_tensor *quantized, bsq_tensor **indices)
+     * }
+     */
+    public static MemorySegment bsq_tensor_residual_codes_to_indices$address() {
+        return bsq_tensor_residual_codes_to_indices.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_residual_codes_to_indices(const bsq_options *options, int64_t levels, const bsq_tensor *quantized, bsq_tensor **indices)
+     * }
+     */
+    public static MemorySegment bsq_tensor_residual_codes_to_indices(MemorySegment options, long levels, MemorySegment quantized, MemorySegment indices) {
+        var mh$ = bsq_tensor_residual_codes_to_indices.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_tensor_residual_codes_to_indices", options, levels, quantized, indices);
+            }
+            return (MemorySegment)mh$.invokeExact(options, levels, quantized, indices);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_tensor_residual {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_tensor_residual");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_residual(const bsq_options *options, int64_t level, const bsq_tensor *x, bsq_tensor **residual)
+     * }
+     */
+    public static FunctionDescriptor bsq_tensor_residual$descriptor() {
+        return bsq_tensor_residual.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_residual(const bsq_options *options, int64_t level, const bsq_tensor *x, bsq_tensor **residual)
+     * }
+     */
+    public static MethodHandle bsq_tensor_residual$handle() {
+        return bsq_tensor_residual.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_residual(const bsq_options *options, int64_t level, const bsq_tensor *x, bsq_tensor **residual)
+     * }
+     */
+    public static MemorySegment bsq_tensor_residual$address() {
+        return bsq_tensor_residual.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_residual(const bsq_options *options, int64_t level, const bsq_tensor *x, bsq_tensor **residual)
+     * }
+     */
+    public static MemorySegment bsq_tensor_residual(MemorySegment options, long level, MemorySegment x, MemorySegment residual) {
+        var mh$ = bsq_tensor_residual.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_tensor_residual", options, level, x, residual);
+            }
+            return (MemorySegment)mh$.invokeExact(options, level, x, residual);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_tensor_residual_forward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_tensor_residual_forward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_residual_forward(const bsq_options *options, int64_t levels, const bsq_tensor *x, const bsq_tensor *mask, bsq_residual_quantization **out)
+     * }
+     */
+    public static FunctionDescriptor bsq_tensor_residual_forward$descriptor() {
+        return bsq_tensor_residual_forward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_residual_forward(const bsq_options *options, int64_t levels, const bsq_tensor *x, const bsq_tensor *mask, bsq_residual_quantization **out)
+     * }
+     */
+    public static MethodHandle bsq_tensor_residual_forward$handle() {
+        return bsq_tensor_residual_forward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_residual_forward(const bsq_options *options, int64_t levels, const bsq_tensor *x, const bsq_tensor *mask, bsq_residual_quantization **out)
+     * }
+     */
+    public static MemorySegment bsq_tensor_residual_forward$address() {
+        return bsq_tensor_residual_forward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_residual_forward(const bsq_options *options, int64_t levels, const bsq_tensor *x, const bsq_tensor *mask, bsq_residual_quantization **out)
+     * }
+     */
+    public static MemorySegment bsq_tensor_residual_forward(MemorySegment options, long levels, MemorySegment x, MemorySegment mask, MemorySegment out) {
+        var mh$ = bsq_tensor_residual_forward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_tensor_residual_forward", options, levels, x, mask, out);
+            }
+            return (MemorySegment)mh$.invokeExact(options, levels, x, mask, out);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_residual_quantization_free {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_residual_quantization_free");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * void bsq_residual_quantization_free(bsq_residual_quantization *quantization)
+     * }
+     */
+    public static FunctionDescriptor bsq_residual_quantization_free$descriptor() {
+        return bsq_residual_quantization_free.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * void bsq_residual_quantization_free(bsq_residual_quantization *quantization)
+     * }
+     */
+    public static MethodHandle bsq_residual_quantization_free$handle() {
+        return bsq_residual_quantization_free.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * void bsq_residual_quantization_free(bsq_residual_quantization *quantization)
+     * }
+     */
+    public static MemorySegment bsq_residual_quantization_free$address() {
+        return bsq_residual_quantization_free.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * void bsq_residual_quantization_free(bsq_residual_quantization *quantization)
+     * }
+     */
+    public static void bsq_residual_quantization_free(MemorySegment quantization) {
+        var mh$ = bsq_residual_quantization_free.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_residual_quantization_free", quantization);
+            }
+            mh$.invokeExact(quantization);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_residual_quantization_quantized {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_residual_quantization_quantized");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_residual_quantization_quantized(const bsq_residual_quantization *quantization, bsq_tensor **out)
+     * }
+     */
+    public static FunctionDescriptor bsq_residual_quantization_quantized$descriptor() {
+        return bsq_residual_quantization_quantized.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_residual_quantization_quantized(const bsq_residual_quantization *quantization, bsq_tensor **out)
+     * }
+     */
+    public static MethodHandle bsq_residual_quantization_quantized$handle() {
+        return bsq_residual_quantization_quantized.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_residual_quantization_quantized(const bsq_residual_quantization *quantization, bsq_tensor **out)
+     * }
+     */
+    public static MemorySegment bsq_residual_quantization_quantized$address() {
+        return bsq_residual_quantization_quantized.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_residual_quantization_quantized(const bsq_residual_quantization *quantization, bsq_tensor **out)
+     * }
+     */
+    public static MemorySegment bsq_residual_quantization_quantized(MemorySegment quantization, MemorySegment out) {
+        var mh$ = bsq_residual_quantization_quantized.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_residual_quantization_quantized", quantization, out);
+            }
+            return (MemorySegment)mh$.invokeExact(quantization, out);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_residual_quantization_indices {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_residual_quantization_indices");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_residual_quantization_indices(const bsq_residual_quantization *quantization, bsq_tensor **out)
+     * }
+     */
+    public static FunctionDescriptor bsq_residual_quantization_indices$descriptor() {
+        return bsq_residual_quantization_indices.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_residual_quantization_indices(const bsq_residual_quantization *quantization, bsq_tensor **out)
+     * }
+     */
+    public static MethodHandle bsq_residual_quantization_indices$handle() {
+        return bsq_residual_quantization_indices.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_residual_quantization_indices(const bsq_residual_quantization *quantization, bsq_tensor **out)
+     * }
+     */
+    public static MemorySegment bsq_residual_quantization_indices$address() {
+        return bsq_residual_quantization_indices.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_residual_quantization_indices(const bsq_residual_quantization *quantization, bsq_tensor **out)
+     * }
+     */
+    public static MemorySegment bsq_residual_quantization_indices(MemorySegment quantization, MemorySegment out) {
+        var mh$ = bsq_residual_quantization_indices.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_residual_quantization_indices", quantization, out);
+            }
+            return (MemorySegment)mh$.invokeExact(quantization, out);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_residual_quantization_level {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_residual_quantization_level");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_residual_quantization_level(const bsq_residual_quantization *quantization, int64_t level, bsq_quantization **out)
+     * }
+     */
+    public static FunctionDescriptor bsq_residual_quantization_level$descriptor() {
+        return bsq_residual_quantization_level.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_residual_quantization_level(const bsq_residual_quantization *quantization, int64_t level, bsq_quantization **out)
+     * }
+     */
+    public static MethodHandle bsq_residual_quantization_level$handle() {
+        return bsq_residual_quantization_level.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_residual_quantization_level(const bsq_residual_quantization *quantization, int64_t level, bsq_quantization **out)
+     * }
+     */
+    public static MemorySegment bsq_residual_quantization_level$address() {
+        return bsq_residual_quantization_level.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_residual_quantization_level(const bsq_residual_quantization *quantization, int64_t level, bsq_quantization **out)
+     * }
+     */
+    public static MemorySegment bsq_residual_quantization_level(MemorySegment quantization, long level, MemorySegment out) {
+        var mh$ = bsq_residual_quantization_level.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_residual_quantization_level", quantization, level, out);
+            }
+            return (MemorySegment)mh$.invokeExact(quantization, level, out);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_residual_quantization_backward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_residual_quantization_backward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_residual_quantization_backward(const bsq_residual_quantization *quantization, const bsq_tensor *grad_quantized, const double *grad_aux_losses, int64_t grad_aux_losses_bytes, bsq_tensor **grad_x)
+     * }
+     */
+    public static FunctionDescriptor bsq_residual_quantization_backward$descriptor() {
+        return bsq_residual_quantization_backward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_residual_quantization_backward(const bsq_residual_quantization *quantization, const bsq_tensor *grad_quantized, const double *grad_aux_losses, int64_t grad_aux_losses_bytes, bsq_tensor **grad_x)
+     * }
+     */
+    public static MethodHandle bsq_residual_quantization_backward$handle() {
+        return bsq_residual_quantization_backward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_residual_quantization_backward(const bsq_residual_quantization *quantization, const bsq_tensor *grad_quantized, const double *grad_aux_losses, int64_t grad_aux_losses_bytes, bsq_tensor **grad_x)
+     * }
+     */
+    public static MemorySegment bsq_residual_quantization_backward$address() {
+        return bsq_residual_quantization_backward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_residual_quantization_backward(const bsq_residual_quantization *quantization, const bsq_tensor *grad_quantized, const double *grad_aux_losses, int64_t grad_aux_losses_bytes, bsq_tensor **grad_x)
+     * }
+     */
+    public static MemorySegment bsq_residual_quantization_backward(MemorySegment quantization, MemorySegment grad_quantized, MemorySegment grad_aux_losses, long grad_aux_losses_bytes, MemorySegment grad_x) {
+        var mh$ = bsq_residual_quantization_backward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_residual_quantization_backward", quantization, grad_quantized, grad_aux_losses, grad_aux_losses_bytes, grad_x);
+            }
+            return (MemorySegment)mh$.invokeExact(quantization, grad_quantized, grad_aux_losses, grad_aux_losses_bytes, grad_x);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
