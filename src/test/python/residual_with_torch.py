@@ -35,7 +35,7 @@ def main():
         indices.append(of_level.indices.reshape(rows, -1))
         losses.append(of_level.aux_loss)
         # Codes are constants: what is left over has the gradient of the unit vector.
-        code = torch.where(residual > 0, 1.0, -1.0) * 2.0**-level / math.sqrt(code_dim)
+        code = torch.where(residual > 0, 1.0, -1.0).double() * 2.0**-level / math.sqrt(code_dim)
         quantized = quantized + code
         residual = residual - code
     straight_through = unit + (quantized - unit).detach()

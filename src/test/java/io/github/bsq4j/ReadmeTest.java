@@ -91,7 +91,8 @@ class ReadmeTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"CodebookUsage.create", "HammingSearch.create"})
+  @ValueSource(
+      strings = {"CodebookUsage.create", "HammingSearch.create", "ResidualQuantizer.create"})
   void theProgramsAboutCodesPrintWhatIsShown(String part, @TempDir Path folder) throws Exception {
     List<String> blocks = codeBlocks("docs/codes.md");
     int program = firstThatContains(blocks, part);
