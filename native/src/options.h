@@ -27,6 +27,11 @@ enum class Implementation : int32_t {
   kOperators = BSQ_IMPLEMENTATION_OPERATORS,
 };
 
+// 2^-level: of a level of residual codes.
+[[nodiscard]] inline double level_scale(int64_t level) {
+  return 1 / static_cast<double>(int64_t{1} << level);
+}
+
 // What keeps the logarithm of a probability from 0.
 struct EntropyFloor {
   bool adds;  // log(p + epsilon) rather than log max(p, epsilon)
@@ -53,7 +58,7 @@ struct Options {
 
   // quantized of several levels consists of odd multiples of this.
   [[nodiscard]] double level_step(int64_t levels) const {
-    return quantized_scale() / static_cast<double>(int64_t{1} << (levels - 1));
+    return quantized_scale() * level_scale(levels - 1);
   }
 
   // Throws Error where the losses need too much memory.

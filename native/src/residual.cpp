@@ -90,9 +90,8 @@ class LevelCodes {
     for_each_block(begin, end, [&](int64_t first, int64_t count) {
       const int64_t bad = load(x, first, count);
       std::fill_n(sums_.get(), count * dim_, T{0});
-      double weight = 1;
-      for (int64_t level = 0; level < levels_; ++level, weight /= 2) {
-        take_level(count, weight);
+      for (int64_t level = 0; level < levels_; ++level) {
+        take_level(count, level);
         if (indices != nullptr) {
           store_level(first, count, level, indices);
         }
@@ -115,14 +114,13 @@ class LevelCodes {
     int64_t first_bad = -1;
     for_each_block(begin, end, [&](int64_t first, int64_t count) {
       std::fill_n(sums_.get(), count * dim_, T{0});
-      T weight = 1;
-      for (int64_t level = 0; level < used; ++level, weight /= 2) {
+      for (int64_t level = 0; level < used; ++level) {
         const int64_t bad = load_level(indices, first, count, level);
         if (bad >= 0 && (first_bad < 0 || bad < first_bad)) {
           first_bad = bad;
         }
         kernels.decode(level_indices_.get(), count * groups_, options_.group_size,
-                       options_.least_first, weight, signs_.get());
+                       options_.least_first, static_cast<T>(level_scale(level)), signs_.get());
         std::transform(sums_.get(), sums_.get() + count * dim_, signs_.get(), sums_.get(),
                        std::plus<>());
       }
@@ -176,9 +174,8 @@ class LevelCodes {
     for_each_block(begin, end, [&](int64_t first, int64_t count) {
       const int64_t bad = load(x, first, count);
       first_bad = first_bad < 0 && bad >= 0 ? bad / options_.codebooks : first_bad;
-      double weight = 1;
-      for (int64_t level = 0; level < levels_; ++level, weight /= 2) {
-        take_level(count, weight);
+      for (int64_t level = 0; level < levels_; ++level) {
+        take_level(count, level);
       }
       for_each_component(first, count,
                          [&](int64_t i, int64_t at) { to[at] = static_cast<T>(residual_[i]); });
@@ -230,9 +227,10 @@ class LevelCodes {
     return bad;
   }
 
-  void take_level(int64_t count, double weight) const {
-    cpu::row_kernels<T>().take_level(residual_.get(), count * dim_, options_.code_scale() * weight,
-                                     options_.zero_is_one, static_cast<T>(weight), signs_.get(),
+  void take_level(int64_t count, int64_t level) const {
+    const double scale = level_scale(level);
+    cpu::row_kernels<T>().take_level(residual_.get(), count * dim_, options_.code_scale() * scale,
+                                     options_.zero_is_one, static_cast<T>(scale), signs_.get(),
                                      sums_.get());
   }
 

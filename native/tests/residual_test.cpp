@@ -186,8 +186,10 @@ Expected expected_levels(const bsq_options& options, int64_t levels, const std::
   const auto count = static_cast<size_t>(levels);
   const long double corner = 1 / std::sqrt(static_cast<long double>(dim));
   const long double scale = options.code_scale == BSQ_SCALE_ONE ? 1 : corner;
-  Expected result{Indices(codes * groups * count), std::vector<long double>(rows.size()),
-                  std::vector<long double>(rows.size())};
+  Expected result;
+  result.indices.resize(codes * groups * count);
+  result.quantized.resize(rows.size());
+  result.residual.resize(rows.size());
   for (size_t code = 0; code < codes; ++code) {
     long double squares = 0;
     for (size_t d = 0; d < dim; ++d) {
@@ -222,7 +224,9 @@ bool same_bytes(const std::vector<T>& a, const std::vector<T>& b) {
 }
 
 bool same_losses(const bsq_losses& a, const bsq_losses& b) {
-  return std::memcmp(&a, &b, sizeof(a)) == 0;
+  return a.aux_loss == b.aux_loss && a.per_sample_entropy == b.per_sample_entropy &&
+         a.codebook_entropy == b.codebook_entropy && a.entropy_loss == b.entropy_loss &&
+         a.commitment == b.commitment && a.rows == b.rows && a.entropy_rows == b.entropy_rows;
 }
 
 template <class T>
@@ -436,7 +440,7 @@ TEST(float_gradients_are_those_of_double) {
   const bsq_options options = options_for(13);
   const Batch batch{200};
   const std::vector<double> weights{1, 0.5, 0.25};
-  const std::vector<float> x = random.normals<float>(200 * 13);
+  const std::vector<float> x = random.normals<float>(batch.rows() * 13);
   std::vector<float> of_float;
   CHECK_OK(residual_backward(options, 3, batch, x, {}, weights, of_float));
   std::vector<double> of_double;
@@ -467,7 +471,7 @@ TEST(extreme_components_keep_their_sign) {
 TEST(codes_that_are_not_finite) {
   bsq_options options = options_for(4);
   options.codebooks = 2;
-  std::vector<float> x(3 * 8, 0.5F);
+  std::vector<float> x(24, 0.5F);
   x[13] = std::numeric_limits<float>::infinity();  // row 1, code 1
   Indices indices;
   const std::string message = "x[1, 5] is inf, expected a finite number";

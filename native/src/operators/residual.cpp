@@ -64,8 +64,8 @@ Rows residual_of(const Options& options, int64_t level, const Rows& x, DType dty
   x.for_each_part(chunk_rows(options), [&](const Part& part) {
     const UnitCodes codes(options, x.read(part));
     Tensor rest = codes.unit;
-    double scale = options.code_scale();
-    for (int64_t i = 0; i < level; ++i, scale /= 2) {
+    for (int64_t i = 0; i < level; ++i) {
+      const double scale = options.code_scale() * level_scale(i);
       // u may have lost the sign of x to underflow.
       const Tensor ones = ones_of(options, i == 0 ? codes.x : rest);
       rest = sub(rest, where(ones, number(scale, rest), number(-scale, rest)));
@@ -114,12 +114,11 @@ Result residual_decode(const Options& options, int64_t used, const Tensor& indic
   const Device device = bsq::device(indices);
   const DType type = compute_type(dtype);
   Tensor sum = zeros({items, positions, options.row_length()}, type, device);
-  double weight = 1;
-  for (int64_t level = 0; level < used; ++level, weight /= 2) {
+  for (int64_t level = 0; level < used; ++level) {
     const Tensor signs = decode(signs_of(options), contiguous(level_of(options, indices, level)),
                                 items, positions, type)
                              .tensor;
-    sum = add(sum, mul(signs, scalar(weight, type, device)));
+    sum = add(sum, mul(signs, scalar(level_scale(level), type, device)));
   }
   const Rows quantized = Rows::empty(options, items, positions, dtype, device);
   copy(mul(sum, scalar(options.quantized_scale(), type, device)), quantized.tensor());
