@@ -1,0 +1,22 @@
+// LibTorch's functions for CUDA streams. Only its CUDA builds have them, so they are looked up in
+// the process rather than linked.
+#pragma once
+
+#include "device.h"
+
+namespace bsq {
+
+// The cudaStream_t that is current for this thread on a CUDA device. Throws Error.
+[[nodiscard]] void* current_stream(const Device& device);
+
+// Makes it the current one, for this thread. Throws Error.
+void set_current_stream(const Device& device, void* stream);
+
+// A cudaStream_t out of LibTorch's pool, which is never freed; threads beyond the size of the pool
+// share streams. Throws Error.
+[[nodiscard]] void* stream_from_pool(const Device& device);
+
+// Waits until all that was put on it is done. Throws Error.
+void synchronize_stream(const Device& device, void* stream);
+
+}  // namespace bsq
