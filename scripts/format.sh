@@ -23,7 +23,7 @@ done
 mapfile -d '' java_files < <(find src -name '*.java' -not -path '*/internal/ffi/*' -print0)
 format_java() { "$java_home/bin/java" "${exports[@]}" -jar "$formatter" "$@" "${java_files[@]}"; }
 
-mapfile -d '' native_files < <(find native -name '*.h' -print0 -o -name '*.c' -print0 -o -name '*.cpp' -print0)
+mapfile -d '' native_files < <(find native -name '*.h' -print0 -o -name '*.c' -print0 -o -name '*.cpp' -print0 -o -name '*.cu' -print0 -o -name '*.cuh' -print0)
 
 if [[ $check == yes ]]; then
   if ! unformatted=$(format_java --dry-run --set-exit-if-changed); then

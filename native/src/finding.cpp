@@ -11,28 +11,39 @@ T read_one(const Tensor& tensor, DType dtype) {
   return *static_cast<const T*>(on_cpu.const_data_ptr());
 }
 
+std::optional<Finding::Refused> read(const Finding::Evidence& evidence) {
+  if (read_one<int64_t>(evidence.refused, DType::kInt64) == 0) {
+    return std::nullopt;
+  }
+  Finding::Refused refused{read_one<int64_t>(evidence.row, DType::kInt64),
+                           read_one<int64_t>(evidence.column, DType::kInt64), 0, 0};
+  if (is_floating_point(dtype(evidence.value))) {
+    refused.number = read_one<double>(evidence.value, DType::kFloat64);
+  } else {
+    refused.integer = read_one<int64_t>(evidence.value, DType::kInt64);
+  }
+  return refused;
+}
+
 }  // namespace
 
+Finding::Finding(Evidence evidence, Refuse refuse)
+    : Finding([evidence = std::move(evidence)] { return read(evidence); }, std::move(refuse)) {}
+
 void Finding::check() const {
-  std::call_once(once_, [this] { error_ = read(); });
+  std::call_once(once_, [this] { error_ = find(); });
   if (error_) {
     throw Error(*error_);
   }
 }
 
-std::optional<Error> Finding::read() const {
-  if (read_one<int64_t>(evidence_.refused, DType::kInt64) == 0) {
+std::optional<Error> Finding::find() const {
+  const std::optional<Refused> refused = read_();
+  if (!refused) {
     return std::nullopt;
   }
-  Refused refused{read_one<int64_t>(evidence_.row, DType::kInt64),
-                  read_one<int64_t>(evidence_.column, DType::kInt64), 0, 0};
-  if (is_floating_point(dtype(evidence_.value))) {
-    refused.number = read_one<double>(evidence_.value, DType::kFloat64);
-  } else {
-    refused.integer = read_one<int64_t>(evidence_.value, DType::kInt64);
-  }
   try {
-    refuse_(refused);
+    refuse_(*refused);
   } catch (const Error& error) {
     return error;
   }

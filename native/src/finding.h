@@ -23,6 +23,8 @@ class Finding {
     double number;    // the value, where it is a float
     int64_t integer;  // where it is an integer
   };
+  // The first refused value, if there is one. Waits for the device; called once.
+  using Read = std::function<std::optional<Refused>()>;
   // Throws the Error for it.
   using Refuse = std::function<void(const Refused&)>;
 
@@ -35,16 +37,16 @@ class Finding {
     Tensor value;
   };
 
-  Finding(Evidence evidence, Refuse refuse)
-      : evidence_(std::move(evidence)), refuse_(std::move(refuse)) {}
+  Finding(Read read, Refuse refuse) : read_(std::move(read)), refuse_(std::move(refuse)) {}
+  Finding(Evidence evidence, Refuse refuse);
 
   // Waits for the device. Throws Error if a value is refused. Any thread may call it.
   void check() const;
 
  private:
-  [[nodiscard]] std::optional<Error> read() const;
+  [[nodiscard]] std::optional<Error> find() const;
 
-  Evidence evidence_;
+  Read read_;
   Refuse refuse_;
   mutable std::once_flag once_;
   mutable std::optional<Error> error_;

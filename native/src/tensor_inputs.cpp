@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "cuda/kernel_support.h"
+#include "cuda/quantizer.h"
 #include "error.h"
 #include "tensor_shapes.h"
 
@@ -11,9 +13,35 @@ bool uses_operators(Implementation implementation, const Device& device) {
   const bool has_kernels = device.type == DeviceType::kCpu;
   if (implementation == Implementation::kKernels && !has_kernels) {
     fail(Code::kUnsupported,
-         "implementation is BSQ_IMPLEMENTATION_KERNELS, but there are none for ", name(device));
+         "implementation is BSQ_IMPLEMENTATION_KERNELS, but there are none of this function for ",
+         name(device));
   }
   return implementation == Implementation::kOperators || !has_kernels;
+}
+
+const DeviceFunctions* device_functions(const Options& options, const Device& device) {
+  static constexpr DeviceFunctions kOperators{operators::encode,  operators::decode,
+                                              operators::pack,    operators::unpack,
+                                              operators::forward, operators::backward};
+  if (options.implementation == Implementation::kOperators) {
+    return &kOperators;
+  }
+#ifdef BSQ_CUDA_KERNELS
+  static constexpr DeviceFunctions kKernels{cuda::encode, cuda::decode,  cuda::pack,
+                                            cuda::unpack, cuda::forward, cuda::backward};
+  if (cuda::has_kernels(device)) {
+    return &kKernels;
+  }
+#endif
+  if (device.type == DeviceType::kCpu) {
+    return nullptr;
+  }
+  if (options.implementation == Implementation::kKernels) {
+    fail(Code::kUnsupported,
+         "implementation is BSQ_IMPLEMENTATION_KERNELS, but there are none for ", name(device),
+         ": ", cuda::kernels_problem(device.index));
+  }
+  return &kOperators;
 }
 
 void check_floating_point(const TensorValue& value, const char* what) {

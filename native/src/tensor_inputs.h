@@ -7,6 +7,8 @@
 #include <type_traits>
 
 #include "finding.h"
+#include "operators/codes.h"
+#include "operators/quantizer.h"
 #include "operators/rows.h"
 #include "options.h"
 #include "tensor_quantizer.h"
@@ -16,6 +18,20 @@ namespace bsq {
 
 // Whether LibTorch's operators compute, rather than kernels of this library.
 [[nodiscard]] bool uses_operators(Implementation implementation, const Device& device);
+
+// What computes rows of a device: LibTorch's operators, or kernels of this library with the same
+// arguments and results.
+struct DeviceFunctions {
+  decltype(operators::encode)* encode;
+  decltype(operators::decode)* decode;
+  decltype(operators::pack)* pack;
+  decltype(operators::unpack)* unpack;
+  decltype(operators::forward)* forward;
+  decltype(operators::backward)* backward;
+};
+
+// NULL where the kernels for CPU memory compute.
+[[nodiscard]] const DeviceFunctions* device_functions(const Options& options, const Device& device);
 [[nodiscard]] inline bool uses_operators(const Options& options, const Device& device) {
   return uses_operators(options.implementation, device);
 }

@@ -6,6 +6,7 @@
 
 #include "codes.h"
 #include "cpu/dispatch.h"
+#include "cuda/kernel_support.h"
 #include "error.h"
 #include "hamming.h"
 #include "operators/code_usage.h"
@@ -73,17 +74,16 @@ DType codes_dtype(CodeLayout layout) {
                                                                         : DType::kUInt8;
 }
 
-// Codes as operators take them: int64 [rows, codebooks * elements].
+// Codes as the functions for devices take them: [rows, codebooks * elements].
 Tensor as_stored(const Options& options, CodeLayout layout, int64_t rows, const Tensor& codes) {
-  return to(reshape(codes, {rows, options.codebooks * options.code_format(layout).elements()}),
-            DType::kInt64);
+  return reshape(codes, {rows, options.codebooks * options.code_format(layout).elements()});
 }
 
-Quantization operator_forward(const Options& options, const TensorValue& x,
-                              const std::optional<Tensor>& mask) {
+Quantization device_forward(const DeviceFunctions& on_device, const Options& options,
+                            const TensorValue& x, const std::optional<Tensor>& mask) {
   const Shape rows = shape(x.tensor);
   const Shape indices = forward_indices_shape(options, rows);
-  operators::Forward result = operators::forward(options, as_rows(options, x.tensor), flat(mask));
+  operators::Forward result = on_device.forward(options, as_rows(options, x.tensor), flat(mask));
   const Findings findings = with(x.findings, std::move(result.finding));
   return {options,
           {x.tensor, findings},
@@ -95,15 +95,16 @@ Quantization operator_forward(const Options& options, const TensorValue& x,
           std::move(result.losses)};
 }
 
-TensorValue operator_backward(const Quantization& quantization, const TensorValue* sums,
-                              const TensorValue* grad_quantized, double grad_aux_loss) {
+TensorValue device_backward(const DeviceFunctions& on_device, const Quantization& quantization,
+                            const TensorValue* sums, const TensorValue* grad_quantized,
+                            double grad_aux_loss) {
   const Options& options = quantization.options;
   const TensorValue& x = quantization.x;
   std::optional<operators::Rows> gradient;
   if (grad_quantized != nullptr) {
     gradient.emplace(as_rows(options, grad_quantized->tensor));
   }
-  operators::Backward result = operators::backward(
+  operators::Backward result = on_device.backward(
       options, as_rows(options, x.tensor), std::get<operators::DeviceLosses>(quantization.losses),
       sums == nullptr ? nullptr : &sums->tensor, gradient ? &*gradient : nullptr, grad_aux_loss);
   return {as_tensor(options, result.grad_x, shape(x.tensor)),
@@ -113,7 +114,7 @@ TensorValue operator_backward(const Quantization& quantization, const TensorValu
 }  // namespace
 
 const char* implementation(DeviceType type) {
-  return type == DeviceType::kCpu ? cpu::implementation() : "LibTorch operators";
+  return type == DeviceType::kCpu ? cpu::implementation() : cuda::implementation();
 }
 
 TensorValue encode(const Options& options, const TensorValue& x) {
@@ -122,8 +123,8 @@ TensorValue encode(const Options& options, const TensorValue& x) {
   const Shape rows = shape(x.tensor);
   check_rows_shape(options, rows, "x");
   const Shape shape = codes_shape(options, CodeLayout::kIndices, rows, "x");
-  if (uses_operators(options, device(x.tensor))) {
-    operators::Result result = operators::encode(options, as_rows(options, x.tensor));
+  if (const auto* const on_device = device_functions(options, device(x.tensor))) {
+    operators::Result result = on_device->encode(options, as_rows(options, x.tensor));
     return {reshape(result.tensor, shape), with(x.findings, std::move(result.finding))};
   }
   return with_compute_type(dtype(x.tensor), [&](auto type) -> TensorValue {
@@ -142,9 +143,9 @@ TensorValue decode(const Options& options, const TensorValue& indices, DType dty
       rows_shape(options, CodeLayout::kIndices, bsq::shape(indices.tensor), "indices");
   const RowShape rows = row_shape(options, shape);
   const TensorValue wide{to(indices.tensor, DType::kInt64), indices.findings};
-  if (uses_operators(options, device(wide.tensor))) {
+  if (const auto* const on_device = device_functions(options, device(wide.tensor))) {
     operators::Result result =
-        operators::decode(options, reshape(wide.tensor, {rows.rows(), options.row_indices()}),
+        on_device->decode(options, reshape(wide.tensor, {rows.rows(), options.row_indices()}),
                           rows.items, rows.positions, dtype);
     return {as_tensor(options, operators::Rows(result.tensor), shape),
             with(indices.findings, std::move(result.finding))};
@@ -192,8 +193,8 @@ TensorValue pack(const Options& options, const TensorValue& x, CodeLayout layout
   const Shape rows = shape(x.tensor);
   check_rows_shape(options, rows, "x");
   const Shape shape = codes_shape(options, layout, rows, "x");
-  if (uses_operators(options, device(x.tensor))) {
-    operators::Result result = operators::pack(options, as_rows(options, x.tensor), layout);
+  if (const auto* const on_device = device_functions(options, device(x.tensor))) {
+    operators::Result result = on_device->pack(options, as_rows(options, x.tensor), layout);
     return {reshape(to(result.tensor, codes_dtype(layout)), shape),
             with(x.findings, std::move(result.finding))};
   }
@@ -214,9 +215,9 @@ TensorValue unpack(const Options& options, const TensorValue& packed, CodeLayout
   check_result_dtype(dtype);
   const Shape shape = rows_shape(options, layout, bsq::shape(packed.tensor), "packed");
   const RowShape rows = row_shape(options, shape);
-  if (uses_operators(options, device(packed.tensor))) {
+  if (const auto* const on_device = device_functions(options, device(packed.tensor))) {
     operators::Result result =
-        operators::unpack(options, as_stored(options, layout, rows.rows(), packed.tensor), layout,
+        on_device->unpack(options, as_stored(options, layout, rows.rows(), packed.tensor), layout,
                           rows.items, rows.positions, dtype);
     return {as_tensor(options, operators::Rows(result.tensor), shape),
             with(packed.findings, std::move(result.finding))};
@@ -392,8 +393,8 @@ Quantization forward(const Options& options, const TensorValue& x, const TensorV
   const TensorValue own{owned(x), with(x.findings, mask)};
   const std::optional<Tensor> own_mask =
       mask == nullptr ? std::nullopt : std::optional(owned(*mask));
-  if (uses_operators(options, device(own.tensor))) {
-    return operator_forward(options, own, own_mask);
+  if (const auto* const on_device = device_functions(options, device(own.tensor))) {
+    return device_forward(*on_device, options, own, own_mask);
   }
   return with_compute_type(dtype(own.tensor), [&](auto type) {
     return kernel_forward<decltype(type)>(options, own, own_mask);
@@ -427,8 +428,8 @@ TensorValue backward(const Quantization& quantization, const TensorValue* sums,
   if (grad_quantized != nullptr) {
     check_gradient(*grad_quantized, x);
   }
-  if (uses_operators(quantization.options, device(x))) {
-    return operator_backward(quantization, sums, grad_quantized, grad_aux_loss);
+  if (const auto* const on_device = device_functions(quantization.options, device(x))) {
+    return device_backward(*on_device, quantization, sums, grad_quantized, grad_aux_loss);
   }
   return with_compute_type(dtype(x), [&](auto type) -> TensorValue {
     return {kernel_backward<decltype(type)>(quantization, sums, grad_quantized, grad_aux_loss), {}};

@@ -85,8 +85,9 @@ Tensor count_pairs(const Options& options, const Tensor& stored, cpu::CodeLayout
 
 }  // namespace
 
-Result usage(const Options& options, const Tensor& stored, cpu::CodeLayout layout,
+Result usage(const Options& options, const Tensor& codes, cpu::CodeLayout layout,
              const std::optional<Tensor>& mask) {
+  const Tensor stored = to(codes, DType::kInt64);
   const Tensor counts = counts_codes(options) ? count_codes(options, stored, layout, mask)
                                               : count_pairs(options, stored, layout, mask);
   return {reshape(to(counts, DType::kInt64), {usage_size(options)}),

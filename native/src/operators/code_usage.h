@@ -9,9 +9,9 @@
 
 namespace bsq::operators {
 
-// int64 [usage_size] of codes of a layout, int64 [rows, codebooks * elements]. mask is uint8
-// [rows]; absent: all count.
-[[nodiscard]] Result usage(const Options& options, const Tensor& stored, cpu::CodeLayout layout,
+// int64 [usage_size] of codes of a layout, [rows, codebooks * elements]. mask is uint8 [rows];
+// absent: all count.
+[[nodiscard]] Result usage(const Options& options, const Tensor& codes, cpu::CodeLayout layout,
                            const std::optional<Tensor>& mask);
 
 }  // namespace bsq::operators

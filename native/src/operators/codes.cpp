@@ -261,9 +261,10 @@ Result pack(const Options& options, const Rows& x, cpu::CodeLayout layout) {
   return {packed, find_non_finite(grouped, x, signs.refused_rows())};
 }
 
-Result unpack(const Options& options, const Tensor& stored, cpu::CodeLayout layout, int64_t items,
+Result unpack(const Options& options, const Tensor& packed, cpu::CodeLayout layout, int64_t items,
               int64_t positions, DType dtype) {
-  const Device device = bsq::device(stored);
+  const Device device = bsq::device(packed);
+  const Tensor stored = to(packed, DType::kInt64);
   const StoredCodes codes(options, layout, device);
   const Rows quantized = Rows::empty(options, items, positions, dtype, device);
   const Corners corners(options, dtype, device);
@@ -273,9 +274,10 @@ Result unpack(const Options& options, const Tensor& stored, cpu::CodeLayout layo
   return {quantized.tensor(), codes.find_no_code(stored)};
 }
 
-Result convert(const Options& from_options, const Tensor& stored, cpu::CodeLayout from_layout,
+Result convert(const Options& from_options, const Tensor& codes, cpu::CodeLayout from_layout,
                const Options& to_options, cpu::CodeLayout to_layout) {
-  const Device device = bsq::device(stored);
+  const Device device = bsq::device(codes);
+  const Tensor stored = bsq::to(codes, DType::kInt64);
   const StoredCodes from(from_options, from_layout, device);
   const StoredCodes to(to_options, to_layout, device);
   const int64_t rows = shape(stored)[0];

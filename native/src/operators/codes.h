@@ -32,20 +32,19 @@ struct Quantized {
 [[nodiscard]] Result decode(const Options& options, const Tensor& indices, int64_t items,
                             int64_t positions, DType dtype);
 
-// 2 * bits - 1, of any shape.
-// Codes of a layout are int64 [rows, codebooks * elements].
+// Codes of a layout are [rows, codebooks * elements]; as results int64.
 [[nodiscard]] Result pack(const Options& options, const Rows& x, cpu::CodeLayout layout);
 
 // As decode.
-[[nodiscard]] Result unpack(const Options& options, const Tensor& stored, cpu::CodeLayout layout,
+[[nodiscard]] Result unpack(const Options& options, const Tensor& packed, cpu::CodeLayout layout,
                             int64_t items, int64_t positions, DType dtype);
 
-[[nodiscard]] Result convert(const Options& from_options, const Tensor& stored,
+[[nodiscard]] Result convert(const Options& from_options, const Tensor& codes,
                              cpu::CodeLayout from_layout, const Options& to_options,
                              cpu::CodeLayout to_layout);
 
-// The bits of such codes, bool [rows, codebooks, code_dim], and the finding about elements that are
-// those of no code: NULL where there are none.
+// The bits of such codes, as int64: bool [rows, codebooks, code_dim], and the finding about
+// elements that are those of no code: NULL where there are none.
 [[nodiscard]] Tensor bits_of(const Options& options, const Tensor& stored, cpu::CodeLayout layout);
 [[nodiscard]] std::shared_ptr<const Finding> find_no_code(const Options& options,
                                                           const Tensor& stored,
@@ -54,6 +53,7 @@ struct Quantized {
 // Each code's min |u_d|: float64 [rows, codebooks].
 [[nodiscard]] Result sign_margins(const Options& options, const Rows& x);
 
+// 2 * bits - 1, of any shape.
 [[nodiscard]] Tensor bits_to_codes(const Tensor& bits);
 
 // int64 indices [rows, row_indices].

@@ -1,0 +1,29 @@
+// Where the kernels of a call go.
+#pragma once
+
+#include "cuda/kernels.h"
+#include "device.h"
+
+namespace bsq::cuda {
+
+// While it lives, kernels go to this device, on the stream that is LibTorch's current one there for
+// this thread. It must end on the thread that made it. Throws Error.
+class Scope {
+ public:
+  explicit Scope(const Device& device);
+  ~Scope();
+  Scope(const Scope&) = delete;
+  Scope& operator=(const Scope&) = delete;
+
+  [[nodiscard]] void* stream() const { return stream_; }
+
+  // Throws Error for a launch that failed; `what` names it.
+  void check(Failure failure, const char* what) const;
+
+ private:
+  Device device_;
+  int32_t previous_ = 0;
+  void* stream_ = nullptr;
+};
+
+}  // namespace bsq::cuda
