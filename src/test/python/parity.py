@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
@@ -15,6 +16,8 @@ from dense_bsq import EPSILON, DenseBinarySphericalQuantizer
 GRADIENTS = ("grad_quant", "grad_aux")
 COUNTS = ("indices", "ungrouped_indices", "rows")
 """What must be equal."""
+DEVICE = os.environ.get("BSQ4J_DEVICE", "cpu")
+"""Where the dense module computes; all that is read and written is on the CPU."""
 MINIMUM_NORM = 1e-12
 """The reference divides by max(norm, this); below it the norm is a constant."""
 
@@ -113,15 +116,16 @@ def evaluate(
     With a cotangent g (of x's shape and dtype), also `grad_quant` = d<g, quantized>/dx and
     `grad_aux` = d aux_loss/dx.
     """
-    x = x.detach().clone().requires_grad_(cotangent is not None)
-    output = parameters.quantizer()(x, parameters.inv_temperature, mask)
+    x = x.detach().clone().to(DEVICE).requires_grad_(cotangent is not None)
+    quantizer = parameters.quantizer().to(DEVICE)
+    output = quantizer(x, parameters.inv_temperature, None if mask is None else mask.to(DEVICE))
     results = {name: value.detach() for name, value in output._asdict().items()}
     if cotangent is not None:
         (results["grad_quant"],) = torch.autograd.grad(
-            output.quantized, x, cotangent, retain_graph=True
+            output.quantized, x, cotangent.to(DEVICE), retain_graph=True
         )
         (results["grad_aux"],) = torch.autograd.grad(output.aux_loss, x)
-    return results
+    return {name: value.cpu() for name, value in results.items()}
 
 
 @dataclass(frozen=True)

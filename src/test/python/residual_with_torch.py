@@ -10,6 +10,7 @@ import sys
 
 import torch
 from dense_bsq import DenseBinarySphericalQuantizer
+from parity import DEVICE
 from torch.nn.functional import normalize
 
 INVERSE_TEMPERATURE = 5.0
@@ -21,10 +22,11 @@ def main():
     torch.manual_seed(seed)
     quantizer = DenseBinarySphericalQuantizer(
         code_dim, codebooks=codebooks, group_size=group_size, commitment_weight=0.25
-    )
-    x = torch.randn(rows, codebooks * code_dim, dtype=torch.float64, requires_grad=True)
-    cotangent = torch.randn_like(x)
-    weights = torch.linspace(1.0, -0.5, levels, dtype=torch.float64)
+    ).to(DEVICE)
+    shape = (rows, codebooks * code_dim)
+    x = torch.randn(shape, dtype=torch.float64).to(DEVICE).requires_grad_()
+    cotangent = torch.randn(shape, dtype=torch.float64).to(DEVICE)
+    weights = torch.linspace(1.0, -0.5, levels, dtype=torch.float64, device=DEVICE)
 
     unit = normalize(x.reshape(rows, codebooks, code_dim), dim=-1)
     residual = unit
@@ -50,7 +52,7 @@ def main():
         "losses": torch.stack(losses),
         "gradient": x.grad,
     }.items():
-        values.detach().contiguous().numpy().tofile(folder / name)
+        values.detach().cpu().contiguous().numpy().tofile(folder / name)
 
 
 if __name__ == "__main__":

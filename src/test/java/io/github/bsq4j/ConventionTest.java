@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.bsq4j.device.OnDevice;
+import io.github.bsq4j.device.TestDevice;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -14,7 +16,7 @@ import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Conventions, packed codes, converters and sign margins. */
@@ -123,10 +125,9 @@ class ConventionTest {
     return CodeConverter.create(quantizer.options(), from, quantizer.options(), CodeLayout.BYTES);
   }
 
+  @OnDevice
   @ParameterizedTest
-  @EnumSource(
-      value = Implementation.class,
-      names = {"KERNELS", "OPERATORS"})
+  @MethodSource("io.github.bsq4j.device.TestDevice#implementations")
   void tensorsGiveTheSame(Implementation implementation) {
     for (Convention convention : List.of(Convention.BINARY, Convention.KRONOS)) {
       QuantizerOptions options =
@@ -136,7 +137,7 @@ class ConventionTest {
           BinarySphericalQuantizer.create(
               options.toBuilder().implementation(Implementation.AUTOMATIC).build());
       try (Arena arena = Arena.ofConfined()) {
-        Tensor x = Tensor.of(arena, X, 1, 10);
+        Tensor x = TestDevice.put(arena, Tensor.of(arena, X, 1, 10));
         Tensor bytes = tensors.pack(arena, x, CodeLayout.BYTES);
         assertArrayEquals(new long[] {1, 2, 1}, bytes.shape());
         assertArrayEquals(arrays.packBytes(X), bytes.toByteArray());

@@ -4,6 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import io.github.bsq4j.device.OnDevice;
+import io.github.bsq4j.device.TestDevice;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -19,7 +21,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class HammingSearchTest {
@@ -103,18 +105,17 @@ class HammingSearchTest {
     assertArrayEquals(new long[] {1, 0}, pairs.positions());
   }
 
+  @OnDevice
   @ParameterizedTest
-  @EnumSource(
-      value = Implementation.class,
-      names = {"KERNELS", "OPERATORS"})
+  @MethodSource("io.github.bsq4j.device.TestDevice#implementations")
   void tensorsGiveTheSame(Implementation implementation) {
     byte[] codes = bytes(5, 300 * 6);
     byte[] queries = bytes(6, 2 * 6);
     HammingSearch.Nearest expected = HammingSearch.create(6).nearest(queries, codes, 8);
     HammingSearch search = HammingSearch.create(6, implementation);
     try (Arena arena = Arena.ofConfined()) {
-      Tensor queryTensor = Tensor.of(arena, queries, 2, 6);
-      Tensor codeTensor = Tensor.of(arena, codes, 300, 6);
+      Tensor queryTensor = TestDevice.put(arena, Tensor.of(arena, queries, 2, 6));
+      Tensor codeTensor = TestDevice.put(arena, Tensor.of(arena, codes, 300, 6));
       HammingSearch.NearestTensors nearest = search.nearest(arena, queryTensor, codeTensor, 8);
       assertArrayEquals(new long[] {2, 8}, nearest.positions().shape());
       assertArrayEquals(expected.positions(), nearest.positions().toLongArray());

@@ -1,9 +1,12 @@
 package io.github.bsq4j;
 
+import io.github.bsq4j.device.OnDevice;
+import io.github.bsq4j.device.TestDevice;
 import io.github.bsq4j.parity.QuantizerPath;
 import net.jqwik.api.Group;
 
 /** {@link LossIdentities} on every path. */
+@OnDevice
 @SuppressWarnings("ClassCanBeStatic") // jqwik wants inner classes
 class LossIdentitiesTest {
   @Group
@@ -14,16 +17,17 @@ class LossIdentitiesTest {
   }
 
   @Group
+  @OnDevice(kernels = true)
   class Tensors extends LossIdentities {
     Tensors() {
-      super(QuantizerPath.TENSOR);
+      super(TestDevice.path(Implementation.KERNELS));
     }
   }
 
   @Group
   class Operators extends LossIdentities {
     Operators() {
-      super(QuantizerPath.OPERATORS);
+      super(TestDevice.path(Implementation.OPERATORS));
     }
   }
 }

@@ -1,9 +1,12 @@
 package io.github.bsq4j;
 
+import io.github.bsq4j.device.OnDevice;
+import io.github.bsq4j.device.TestDevice;
 import io.github.bsq4j.parity.QuantizerPath;
 import net.jqwik.api.Group;
 
 /** {@link OracleComparison} on every path. */
+@OnDevice
 @SuppressWarnings("ClassCanBeStatic") // jqwik wants inner classes
 class OracleTest {
   @Group
@@ -14,16 +17,17 @@ class OracleTest {
   }
 
   @Group
+  @OnDevice(kernels = true)
   class Tensors extends OracleComparison {
     Tensors() {
-      super(QuantizerPath.TENSOR);
+      super(TestDevice.path(Implementation.KERNELS));
     }
   }
 
   @Group
   class Operators extends OracleComparison {
     Operators() {
-      super(QuantizerPath.OPERATORS);
+      super(TestDevice.path(Implementation.OPERATORS));
     }
   }
 }

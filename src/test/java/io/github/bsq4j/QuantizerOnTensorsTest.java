@@ -4,6 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import io.github.bsq4j.device.OnDevice;
+import io.github.bsq4j.device.TestDevice;
 import io.github.bsq4j.internal.NativeCalls;
 import java.lang.foreign.Arena;
 import java.util.Arrays;
@@ -11,9 +13,10 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** Which shapes go in and come out of the quantizer's operations on tensors, and which do not. */
+@OnDevice
 class QuantizerOnTensorsTest {
   /** Six components and, in three groups, three indices for each code. */
   private static final int DIM = 6;
@@ -26,10 +29,26 @@ class QuantizerOnTensorsTest {
     assertEquals(0, NativeCalls.liveHandles());
   }
 
+  private Tensor of(float[] values, long... shape) {
+    return TestDevice.put(arena, Tensor.of(arena, values, shape));
+  }
+
+  private Tensor of(double[] values, long... shape) {
+    return TestDevice.put(arena, Tensor.of(arena, values, shape));
+  }
+
+  private Tensor of(long[] values, long... shape) {
+    return TestDevice.put(arena, Tensor.of(arena, values, shape));
+  }
+
+  private Tensor of(byte[] values, long... shape) {
+    return TestDevice.put(arena, Tensor.of(arena, values, shape));
+  }
+
   // Shapes
 
   @ParameterizedTest
-  @EnumSource(names = {"KERNELS", "OPERATORS"})
+  @MethodSource("io.github.bsq4j.device.TestDevice#implementations")
   void indicesHaveTheDimensionsOfRowsThenOfCodebooksThenOfGroups(Implementation implementation) {
     long[] none = {};
     long[] rows = {5, 4};
@@ -45,7 +64,7 @@ class QuantizerOnTensorsTest {
   }
 
   @ParameterizedTest
-  @EnumSource(names = {"KERNELS", "OPERATORS"})
+  @MethodSource("io.github.bsq4j.device.TestDevice#implementations")
   void channelsMayComeSecond(Implementation implementation) {
     assertShapes(first(1, DIM, implementation), longs(5), longs(5, DIM), longs(5));
     assertShapes(first(2, 2, implementation), longs(5), longs(5, 12), longs(5, 2, 3));
@@ -63,7 +82,7 @@ class QuantizerOnTensorsTest {
       size *= (int) dimension;
     }
     double[] values = TestData.gaussian(3, size);
-    Tensor vectors = Tensor.of(arena, values, x);
+    Tensor vectors = of(values, x);
     Quantization result = quantizer.forward(arena, vectors);
     assertArrayEquals(x, result.quantized().shape());
     assertArrayEquals(indices, result.indices().shape());
@@ -78,12 +97,12 @@ class QuantizerOnTensorsTest {
 
     // The mask has the dimensions of the rows.
     long[] maskShape = rows.length == 0 ? longs(1) : rows;
-    Tensor mask = Tensor.zeros(arena, DType.UINT8, Device.CPU, maskShape);
+    Tensor mask = Tensor.zeros(arena, DType.UINT8, TestDevice.DEVICE, maskShape);
     assertEquals(0, quantizer.forward(arena, vectors, mask).losses().rows());
   }
 
   @ParameterizedTest
-  @EnumSource(names = {"KERNELS", "OPERATORS"})
+  @MethodSource("io.github.bsq4j.device.TestDevice#implementations")
   void tensorsOfAnyStridesGiveWhatArraysDo(Implementation implementation) {
     // A permuted x, channels first; a mask that is a part of another one, permuted.
     QuantizerOptions options = first(2, 2, implementation);
@@ -93,8 +112,8 @@ class QuantizerOnTensorsTest {
     BinarySphericalQuantizer onArrays =
         BinarySphericalQuantizer.create(
             options.toBuilder().implementation(Implementation.AUTOMATIC).build());
-    Tensor strided = lastIsFirst(Tensor.of(arena, x, 3, 12, 4));
-    Tensor stridedGradient = lastIsFirst(Tensor.of(arena, gradQuantized, 3, 12, 4));
+    Tensor strided = lastIsFirst(of(x, 3, 12, 4));
+    Tensor stridedGradient = lastIsFirst(of(gradQuantized, 3, 12, 4));
     byte[] bytes = new byte[4 * 5]; // [positions, items and two more]
     for (int item = 0; item < 3; item++) {
       for (int position = 0; position < 4; position++) {
@@ -102,7 +121,7 @@ class QuantizerOnTensorsTest {
             (byte) (Oracle.counted(batch)[item * 4 + position] ? 7 : 0);
       }
     }
-    Tensor mask = Tensor.of(arena, bytes, 4, 5).narrow(1, 1, 3).permute(1, 0);
+    Tensor mask = of(bytes, 4, 5).narrow(1, 1, 3).permute(1, 0);
 
     HostQuantization<double[]> expected = onArrays.forward(x, batch);
     Quantization actual = BinarySphericalQuantizer.create(options).forward(arena, strided, mask);
@@ -138,18 +157,18 @@ class QuantizerOnTensorsTest {
   void vectorsThatDoNotFit() {
     BinarySphericalQuantizer quantizer =
         BinarySphericalQuantizer.create(options(2, 2, Implementation.AUTOMATIC));
-    Tensor narrow = Tensor.of(arena, new float[12], 2, 6);
+    Tensor narrow = of(new float[12], 2, 6);
     String shape = "x has shape [2, 6], expected a last dimension of 2 codebooks of codeDim 6";
     assertRefused(shape, () -> quantizer.forward(arena, narrow));
     assertRefused(shape, () -> quantizer.forward(arena, narrow, narrow));
     assertRefused(shape, () -> quantizer.encode(arena, narrow));
     BinarySphericalQuantizer channelFirst =
         BinarySphericalQuantizer.create(first(1, 2, Implementation.AUTOMATIC));
-    Tensor channelLast = Tensor.of(arena, new float[12], 1, 2, 6);
+    Tensor channelLast = of(new float[12], 1, 2, 6);
     assertRefused(
         "x has shape [1, 2, 6], expected a second (channelFirst) dimension of codeDim 6",
         () -> channelFirst.encode(arena, channelLast));
-    Tensor vector = Tensor.of(arena, new float[6]);
+    Tensor vector = of(new float[6]);
     assertRefused(
         "codes has shape [6], expected a second (channelFirst) dimension of codeDim 6",
         () -> channelFirst.codesToIndices(arena, vector));
@@ -162,14 +181,14 @@ class QuantizerOnTensorsTest {
     String rest = ", expected last dimensions [2, 3] of 6 indices (codebooks 2, groups 3)";
     for (long[] shape : new long[][] {{6}, {3}, {3, 2}, {2, 3, 1}}) {
       int size = (int) Arrays.stream(shape).reduce(1, (a, b) -> a * b);
-      Tensor indices = Tensor.of(arena, new long[size], shape);
+      Tensor indices = of(new long[size], shape);
       assertRefused(
           "indices has shape " + Arrays.toString(shape) + rest,
           () -> quantizer.decode(arena, indices));
     }
     BinarySphericalQuantizer channelFirst =
         BinarySphericalQuantizer.create(first(1, 2, Implementation.AUTOMATIC));
-    Tensor rowless = Tensor.of(arena, new long[3]);
+    Tensor rowless = of(new long[3]);
     assertRefused(
         "indices has shape [3], expected dimensions of rows and last dimensions [3] of 3 indices"
             + " (codebooks 1, groups 3)",
@@ -179,7 +198,7 @@ class QuantizerOnTensorsTest {
     Arrays.fill(rank64, 1);
     rank64[62] = 2;
     rank64[63] = 3;
-    assertEquals(63, quantizer.decode(arena, Tensor.of(arena, new long[6], rank64)).rank());
+    assertEquals(63, quantizer.decode(arena, of(new long[6], rank64)).rank());
   }
 
   @Test
@@ -188,10 +207,10 @@ class QuantizerOnTensorsTest {
         BinarySphericalQuantizer.create(options(1, 2, Implementation.AUTOMATIC));
     BinarySphericalQuantizer channelFirst =
         BinarySphericalQuantizer.create(first(1, 2, Implementation.AUTOMATIC));
-    Tensor x = Tensor.of(arena, new float[5 * 6 * 6], 5, 6, 6);
-    Tensor floats = Tensor.of(arena, new float[30], 5, 6);
-    Tensor flat = Tensor.of(arena, new byte[30]);
-    Tensor wide = Tensor.of(arena, new byte[5 * 6 * 6], 5, 6, 6);
+    Tensor x = of(new float[5 * 6 * 6], 5, 6, 6);
+    Tensor floats = of(new float[30], 5, 6);
+    Tensor flat = of(new byte[30]);
+    Tensor wide = of(new byte[5 * 6 * 6], 5, 6, 6);
     String shape = ", expected that of the rows of x, [5, 6]";
     for (BinarySphericalQuantizer either :
         new BinarySphericalQuantizer[] {quantizer, channelFirst}) {
@@ -200,7 +219,7 @@ class QuantizerOnTensorsTest {
       assertRefused("mask has shape [5, 6, 6]" + shape, () -> either.forward(arena, x, wide));
       assertNull("mask", () -> either.forward(arena, x, null));
       assertNull("x", () -> either.forward(arena, null, flat));
-      assertNull("arena", () -> either.forward(null, x, Tensor.of(arena, new byte[30], 5, 6)));
+      assertNull("arena", () -> either.forward(null, x, of(new byte[30], 5, 6)));
     }
   }
 
@@ -208,7 +227,7 @@ class QuantizerOnTensorsTest {
   void lossesOfLargeGroups() {
     QuantizerOptions options = QuantizerOptions.builder(34).groupSize(17).build();
     BinarySphericalQuantizer wide = BinarySphericalQuantizer.create(options);
-    Tensor x = Tensor.of(arena, new float[34], 1, 34);
+    Tensor x = of(new float[34], 1, 34);
     BsqException e = assertThrows(BsqException.class, () -> wide.forward(arena, x));
     assertEquals(BsqException.Code.UNSUPPORTED, e.code());
     assertArrayEquals(new long[] {0, 0}, wide.encode(arena, x).toLongArray());
@@ -222,7 +241,7 @@ class QuantizerOnTensorsTest {
   void sumsThatAreNull() {
     BinarySphericalQuantizer quantizer =
         BinarySphericalQuantizer.create(options(1, 2, Implementation.AUTOMATIC));
-    Tensor x = Tensor.of(arena, new float[6]);
+    Tensor x = of(new float[6]);
     Quantization quantization = quantizer.forward(arena, x);
     assertNull("sums", () -> quantization.backward(arena, 1, null));
     assertNull("sums", () -> quantization.backward(arena, x, 1, null));

@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.bsq4j.device.OnDevice;
+import io.github.bsq4j.device.TestDevice;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
@@ -12,7 +14,7 @@ import java.util.Random;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 class ResidualQuantizerTest {
   private static final int ROWS = 60;
@@ -101,10 +103,9 @@ class ResidualQuantizerTest {
   }
 
   /** The same results from arrays and from tensors, whatever computes them. */
+  @OnDevice
   @ParameterizedTest
-  @EnumSource(
-      value = Implementation.class,
-      names = {"KERNELS", "OPERATORS"})
+  @MethodSource("io.github.bsq4j.device.TestDevice#implementations")
   void tensorsGiveTheSame(Implementation implementation) {
     double[] x = randomRows(4);
     HostResidualQuantization<double[]> expected = quantizer.forward(x);
@@ -114,7 +115,7 @@ class ResidualQuantizerTest {
         ResidualQuantizer.create(
             OPTIONS.toBuilder().implementation(implementation).build(), LEVELS);
     try (Arena arena = Arena.ofConfined()) {
-      Tensor rows = Tensor.copyOf(arena, MemorySegment.ofArray(x), DType.FLOAT64, 5, 12, 12);
+      Tensor rows = TestDevice.put(arena, Tensor.of(arena, x, 5, 12, 12));
       Tensor indices = onTensors.encode(arena, rows);
       assertArrayEquals(new long[] {5, 12, LEVELS, 2, 2}, indices.shape());
       assertArrayEquals(expected.indices(), indices.toLongArray());

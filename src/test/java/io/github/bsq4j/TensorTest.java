@@ -8,6 +8,8 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.bsq4j.device.OnDevice;
+import io.github.bsq4j.device.TestDevice;
 import io.github.bsq4j.internal.NativeCalls;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -22,6 +24,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** What a tensor is: making, copying, borrowing, viewing, converting and reading one. */
+@OnDevice
 class TensorTest {
   /** Numbers that all types have. */
   private static final long[] NUMBERS = {0, 1, 2, 127, 128, 255};
@@ -96,7 +99,7 @@ class TensorTest {
   @ParameterizedTest
   @EnumSource
   void zeros(DType dtype) {
-    Tensor tensor = Tensor.zeros(arena, dtype, Device.CPU, 3, 5);
+    Tensor tensor = Tensor.zeros(arena, dtype, TestDevice.DEVICE, 3, 5).to(arena, Device.CPU);
     assertEquals(15 * dtype.byteSize(), tensor.asSegment().byteSize());
     assertArrayEquals(
         new byte[(int) (15 * dtype.byteSize())], tensor.asSegment().toArray(ValueLayout.JAVA_BYTE));
@@ -240,8 +243,8 @@ class TensorTest {
   void memoryThatCannotBeHad() {
     for (Executable call :
         new Executable[] {
-          () -> Tensor.empty(arena, DType.UINT8, Device.CPU, 1L << 60),
-          () -> Tensor.zeros(arena, DType.FLOAT64, Device.CPU, 1L << 59)
+          () -> Tensor.empty(arena, DType.UINT8, TestDevice.DEVICE, 1L << 60),
+          () -> Tensor.zeros(arena, DType.FLOAT64, TestDevice.DEVICE, 1L << 59)
         }) {
       BsqException e = assertThrows(BsqException.class, call);
       assertEquals(BsqException.Code.OUT_OF_MEMORY, e.code(), e::getMessage);
@@ -370,7 +373,8 @@ class TensorTest {
 
   @Test
   void permuteAndNarrowAreViews() {
-    Tensor tensor = Tensor.of(arena, new long[] {0, 1, 2, 3, 4, 5}, 2, 3);
+    Tensor onCpu = Tensor.of(arena, new long[] {0, 1, 2, 3, 4, 5}, 2, 3);
+    Tensor tensor = TestDevice.put(arena, onCpu);
     Tensor transposed = tensor.permute(1, 0);
     assertArrayEquals(new long[] {3, 2}, transposed.shape());
     assertArrayEquals(new long[] {1, 3}, transposed.strides());
@@ -410,7 +414,7 @@ class TensorTest {
   @ParameterizedTest
   @EnumSource
   void everyTypeConvertsToEveryOther(DType from) {
-    Tensor numbers = Tensor.of(arena, NUMBERS, 2, 3);
+    Tensor numbers = TestDevice.put(arena, Tensor.of(arena, NUMBERS, 2, 3));
     Tensor tensor = numbers.to(arena, from);
     assertEquals(from, tensor.dtype());
     for (DType to : DType.values()) {
@@ -429,15 +433,17 @@ class TensorTest {
     for (int i = 0; i < values.length; i++) {
       half[i] = Float.floatToFloat16(values[i]);
     }
-    Tensor tensor = Tensor.copyOf(arena, MemorySegment.ofArray(half), DType.FLOAT16, half.length);
+    Tensor onCpu = Tensor.copyOf(arena, MemorySegment.ofArray(half), DType.FLOAT16, half.length);
+    Tensor tensor = TestDevice.put(arena, onCpu);
     float[] exact = new float[half.length];
     for (int i = 0; i < half.length; i++) {
       exact[i] = Float.float16ToFloat(half[i]);
     }
     assertArrayEquals(exact, tensor.toFloatArray());
     assertArrayEquals(TestData.doubles(exact), tensor.toDoubleArray());
-    Tensor rounded = Tensor.of(arena, values).to(arena, DType.FLOAT16);
-    assertArrayEquals(half, rounded.asSegment().toArray(ValueLayout.JAVA_SHORT));
+    Tensor rounded = TestDevice.put(arena, Tensor.of(arena, values)).to(arena, DType.FLOAT16);
+    assertArrayEquals(
+        half, rounded.to(arena, Device.CPU).asSegment().toArray(ValueLayout.JAVA_SHORT));
   }
 
   @Test
@@ -451,8 +457,9 @@ class TensorTest {
       upper[i] = (short) ((bits + 0x7FFF + (bits >>> 16 & 1)) >>> 16);
       exact[i] = Float.intBitsToFloat(upper[i] << 16);
     }
-    Tensor tensor = Tensor.of(arena, values).to(arena, DType.BFLOAT16);
-    assertArrayEquals(upper, tensor.asSegment().toArray(ValueLayout.JAVA_SHORT));
+    Tensor tensor = TestDevice.put(arena, Tensor.of(arena, values)).to(arena, DType.BFLOAT16);
+    assertArrayEquals(
+        upper, tensor.to(arena, Device.CPU).asSegment().toArray(ValueLayout.JAVA_SHORT));
     assertArrayEquals(exact, tensor.toFloatArray());
     assertArrayEquals(TestData.doubles(exact), tensor.toDoubleArray());
   }
@@ -485,7 +492,7 @@ class TensorTest {
   @ParameterizedTest
   @EnumSource
   void arraysAreExactOrRefused(DType dtype) {
-    Tensor tensor = Tensor.of(arena, NUMBERS).to(arena, dtype);
+    Tensor tensor = TestDevice.put(arena, Tensor.of(arena, NUMBERS)).to(arena, dtype);
     Tensor rest = tensor.narrow(0, 1, 5);
     DType f32 = DType.FLOAT32;
     DType f64 = DType.FLOAT64;

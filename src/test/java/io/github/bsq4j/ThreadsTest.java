@@ -3,6 +3,8 @@ package io.github.bsq4j;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import io.github.bsq4j.device.OnDevice;
+import io.github.bsq4j.device.TestDevice;
 import java.lang.foreign.Arena;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -13,9 +15,10 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** Threads that share quantizers and tensors get the results of one. */
+@OnDevice
 class ThreadsTest {
   private static final int THREADS = 64;
   private static final int ROUNDS = 3;
@@ -49,14 +52,14 @@ class ThreadsTest {
 
   /** Also views and a quantization are shared, and all threads bind views to the one arena. */
   @ParameterizedTest
-  @EnumSource(names = {"KERNELS", "OPERATORS"})
+  @MethodSource("io.github.bsq4j.device.TestDevice#implementations")
   void tensors(Implementation implementation) throws Exception {
     BinarySphericalQuantizer quantizer =
         BinarySphericalQuantizer.create(
             QuantizerOptions.builder(DIM).implementation(implementation).build());
     try (Arena shared = Arena.ofShared()) {
-      Tensor tensor = Tensor.of(shared, x, ROWS, DIM);
-      Tensor gradient = Tensor.of(shared, gradQuantized, ROWS, DIM);
+      Tensor tensor = TestDevice.put(shared, Tensor.of(shared, x, ROWS, DIM));
+      Tensor gradient = TestDevice.put(shared, Tensor.of(shared, gradQuantized, ROWS, DIM));
       Quantization expected = quantizer.forward(shared, tensor);
       long[] indices = expected.indices().toLongArray();
       float[] quantized = expected.quantized().toFloatArray();

@@ -4,6 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import io.github.bsq4j.CodebookUsage.CodeCount;
+import io.github.bsq4j.device.OnDevice;
+import io.github.bsq4j.device.TestDevice;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -127,6 +129,7 @@ class UsageIdentitiesTest {
 
   // The same of all layouts and paths
 
+  @OnDevice
   @Property(tries = 60)
   void layoutsAndPathsDoNotMatter(@ForAll("codes") Codes codes, @ForAll Random random) {
     byte[] bits = codes.bits();
@@ -159,13 +162,15 @@ class UsageIdentitiesTest {
         long[] shape = {codes.rows(), 1, options.codebooks(), layout.elements(options)};
         boolean[] kept = {true, true, shape[2] > 1, shape[3] > 1 || layout != CodeLayout.INDICES};
         Tensor tensor =
-            Tensor.copyOf(
+            TestDevice.put(
                 arena,
-                stored,
-                layout.dtype(),
-                IntStream.range(0, 4).filter(i -> kept[i]).mapToLong(i -> shape[i]).toArray());
-        Tensor mask = batch.maskTensor(arena, Device.CPU);
-        for (Implementation implementation : Implementation.values()) {
+                Tensor.copyOf(
+                    arena,
+                    stored,
+                    layout.dtype(),
+                    IntStream.range(0, 4).filter(i -> kept[i]).mapToLong(i -> shape[i]).toArray()));
+        Tensor mask = batch.maskTensor(arena, TestDevice.DEVICE);
+        for (Implementation implementation : TestDevice.allImplementations()) {
           CodebookUsage ofTensor =
               CodebookUsage.create(options.toBuilder().implementation(implementation).build());
           ofTensor.add(tensor, layout, mask);

@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.bsq4j.BinarySphericalQuantizer;
 import io.github.bsq4j.Tensor;
+import io.github.bsq4j.device.OnDevice;
+import io.github.bsq4j.device.TestDevice;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -25,6 +27,7 @@ import org.junit.jupiter.api.Test;
  * the use; never is memory freed that a call reads. As Lucene's TestMMapDirectory does it: as often
  * as it takes until it has really happened.
  */
+@OnDevice
 class CloseDuringCallTest {
   private static final Duration PATIENCE = Duration.ofSeconds(60);
   private static final int DIM = 18;
@@ -58,7 +61,7 @@ class CloseDuringCallTest {
   private static Optional<IllegalStateException> closeDuringForward(
       BinarySphericalQuantizer quantizer, float[] values, long[] expected) throws Exception {
     Arena inputs = Arena.ofShared();
-    Tensor x = Tensor.of(inputs, values, values.length / DIM, DIM);
+    Tensor x = TestDevice.put(inputs, Tensor.of(inputs, values, values.length / DIM, DIM));
     CountDownLatch start = new CountDownLatch(1);
     try (ExecutorService thread = Executors.newSingleThreadExecutor()) {
       Future<long[]> indices =
@@ -111,12 +114,12 @@ class CloseDuringCallTest {
     values[values.length - 1] = 7;
     BinarySphericalQuantizer quantizer = BinarySphericalQuantizer.create(2);
     Arena arena = Arena.ofShared();
-    Tensor x = Tensor.of(arena, values, rows, 2);
+    Tensor x = TestDevice.put(arena, Tensor.of(arena, values, rows, 2));
     CountDownLatch started = new CountDownLatch(threads);
     List<Future<Boolean>> readers = new ArrayList<>();
     try (ExecutorService pool = Executors.newFixedThreadPool(threads)) {
       for (int thread = 0; thread < threads; thread++) {
-        int kind = thread;
+        int kind = thread == 0 && !TestDevice.isCpu() ? 1 : thread; // no segments there
         readers.add(
             pool.submit(
                 () -> {

@@ -7,6 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.bsq4j.DType;
 import io.github.bsq4j.Device;
 import io.github.bsq4j.Tensor;
+import io.github.bsq4j.device.OnDevice;
+import io.github.bsq4j.device.TestDevice;
 import io.github.bsq4j.lifetimes.FailingArena.Refusal;
 import io.github.bsq4j.lifetimes.FailingArena.Way;
 import io.github.bsq4j.lifetimes.Use.Subjects;
@@ -26,6 +28,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  * when the arena is closed, once; and the caller must hear about it. A handle that is bound to the
  * arena after other work, or by a second path that forgets to free, is left over here.
  */
+@OnDevice
 class FailingArenaTest {
   /** Something that uses an arena. */
   record Work(String name, Consumer<Arena> make) {
@@ -42,8 +45,8 @@ class FailingArenaTest {
         new Work(
             "copyOf",
             arena -> Tensor.copyOf(arena, MemorySegment.ofArray(Use.X), DType.FLOAT32, 6)));
-    works.add(new Work("empty", arena -> Tensor.empty(arena, DType.INT32, Device.CPU, 5)));
-    works.add(new Work("zeros", arena -> Tensor.zeros(arena, DType.INT32, Device.CPU, 5)));
+    works.add(new Work("empty", arena -> Tensor.empty(arena, DType.INT32, TestDevice.DEVICE, 5)));
+    works.add(new Work("zeros", arena -> Tensor.zeros(arena, DType.INT32, TestDevice.DEVICE, 5)));
     works.add(
         new Work(
             "borrow",

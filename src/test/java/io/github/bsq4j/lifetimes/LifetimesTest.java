@@ -14,6 +14,8 @@ import io.github.bsq4j.LossSums;
 import io.github.bsq4j.Quantization;
 import io.github.bsq4j.QuantizerOptions;
 import io.github.bsq4j.Tensor;
+import io.github.bsq4j.device.OnDevice;
+import io.github.bsq4j.device.TestDevice;
 import io.github.bsq4j.lifetimes.Use.Subjects;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
@@ -31,6 +33,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Arenas that are closed, or belong to others, at every place where one can be. */
+@OnDevice
 class LifetimesTest {
   static Stream<Use> makers() {
     return Arrays.stream(Use.values()).filter(Use::makesSomething);
@@ -128,8 +131,8 @@ class LifetimesTest {
     arena.close();
     long live = LiveHandles.count();
     assertClosed(() -> Tensor.of(arena, new float[3]));
-    assertClosed(() -> Tensor.empty(arena, DType.FLOAT32, Device.CPU, 3));
-    assertClosed(() -> Tensor.zeros(arena, DType.FLOAT32, Device.CPU, 3));
+    assertClosed(() -> Tensor.empty(arena, DType.FLOAT32, TestDevice.DEVICE, 3));
+    assertClosed(() -> Tensor.zeros(arena, DType.FLOAT32, TestDevice.DEVICE, 3));
     assertClosed(
         () -> Tensor.borrow(arena, MemorySegment.ofAddress(64), DType.UINT8, Device.CPU, 0));
     assertEquals(live, LiveHandles.count());
@@ -169,15 +172,17 @@ class LifetimesTest {
     Subjects subjects = Subjects.in(arena);
     Tensor view = subjects.x().permute(1, 0);
     arena.close();
-    assertEquals("Tensor[FLOAT32, [3, 2], cpu]", view.toString());
+    assertEquals("Tensor[FLOAT32, [3, 2], " + TestDevice.DEVICE + "]", view.toString());
     assertEquals(DType.FLOAT32, view.dtype());
-    assertEquals(Device.CPU, view.device());
+    assertEquals(TestDevice.DEVICE, view.device());
     assertEquals(2, view.rank());
     assertEquals(6, view.size());
     assertArrayEquals(new long[] {3, 2}, view.shape());
     assertArrayEquals(new long[] {1, 3}, view.strides());
     assertFalse(view.isContiguous());
-    assertEquals("Quantization[FLOAT32, [2, 3], cpu]", subjects.quantization().toString());
+    assertEquals(
+        "Quantization[FLOAT32, [2, 3], " + TestDevice.DEVICE + "]",
+        subjects.quantization().toString());
     assertArrayEquals(new long[] {2}, subjects.quantization().indices().shape());
   }
 
@@ -208,20 +213,21 @@ class LifetimesTest {
   // Results outlive what they were computed from
 
   @ParameterizedTest
-  @EnumSource
+  @MethodSource("io.github.bsq4j.device.TestDevice#allImplementations")
   void whatIsComputedDoesNotNeedItsInput(Implementation implementation) {
     BinarySphericalQuantizer quantizer = quantizer(implementation);
     try (Arena results = Arena.ofConfined()) {
       Arena inputs = Arena.ofConfined();
-      Tensor x = Tensor.of(inputs, Use.X, 2, 3);
-      Tensor strided = Tensor.of(inputs, new float[] {1, -1, -2, 4, 3, 5}, 3, 2).permute(1, 0);
+      Tensor x = TestDevice.put(inputs, Tensor.of(inputs, Use.X, 2, 3));
+      Tensor columns = Tensor.of(inputs, new float[] {1, -1, -2, 4, 3, 5}, 3, 2);
+      Tensor strided = TestDevice.put(inputs, columns).permute(1, 0);
       Tensor same = x.to(results, DType.FLOAT32); // shares the memory
       Tensor codes = quantizer.encode(results, x);
       Quantization quantization = quantizer.forward(results, x);
       Quantization ofStrided = quantizer.forward(results, strided);
       float[] gradient = quantization.backward(results, x, 2).toFloatArray();
       Tensor kept = quantization.backward(results, x, 2);
-      Tensor mask = Tensor.of(inputs, new byte[] {1, 0});
+      Tensor mask = TestDevice.put(inputs, Tensor.of(inputs, new byte[] {1, 0}));
       Quantization masked = quantizer.forward(results, x, mask);
       float[] maskedGradient = masked.backward(results, 2).toFloatArray();
       inputs.close();
@@ -233,7 +239,7 @@ class LifetimesTest {
       assertArrayEquals(new long[] {5, 3}, ofStrided.indices().toLongArray());
       assertArrayEquals(gradient, kept.toFloatArray());
       try (Arena scratch = Arena.ofConfined()) {
-        Tensor again = Tensor.of(scratch, Use.X, 2, 3);
+        Tensor again = TestDevice.put(scratch, Tensor.of(scratch, Use.X, 2, 3));
         assertArrayEquals(gradient, quantization.backward(scratch, again, 2).toFloatArray());
         assertArrayEquals(gradient, ofStrided.backward(scratch, again, 2).toFloatArray());
         assertArrayEquals(maskedGradient, masked.backward(scratch, 2).toFloatArray());
@@ -377,7 +383,7 @@ class LifetimesTest {
       for (int i = 0; i < 100; i++) {
         float[] values = new float[6];
         Arrays.fill(values, -i - 100f);
-        Tensor.of(arena, values);
+        TestDevice.put(arena, Tensor.of(arena, values));
         arena.allocate(24).fill((byte) 0x55);
       }
     }

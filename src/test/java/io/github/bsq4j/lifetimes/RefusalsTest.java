@@ -13,6 +13,8 @@ import io.github.bsq4j.LossSums;
 import io.github.bsq4j.Quantization;
 import io.github.bsq4j.QuantizerOptions;
 import io.github.bsq4j.Tensor;
+import io.github.bsq4j.device.OnDevice;
+import io.github.bsq4j.device.TestDevice;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
@@ -20,6 +22,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 
 /** What is refused makes nothing: neither in the arena, which stays open, nor outside. */
+@OnDevice
 class RefusalsTest {
   private final BinarySphericalQuantizer quantizer = BinarySphericalQuantizer.create(3);
 
@@ -54,9 +57,9 @@ class RefusalsTest {
   @Test
   void inputsThatCannotBeUsed() {
     try (Arena arena = Arena.ofConfined()) {
-      Tensor x = Tensor.of(arena, Use.X, 2, 3);
-      Tensor wide = Tensor.of(arena, Use.X, 1, 6);
-      Tensor whole = Tensor.of(arena, new long[] {1, 2, 3});
+      Tensor x = TestDevice.put(arena, Tensor.of(arena, Use.X, 2, 3));
+      Tensor wide = TestDevice.put(arena, Tensor.of(arena, Use.X, 1, 6));
+      Tensor whole = TestDevice.put(arena, Tensor.of(arena, new long[] {1, 2, 3}));
       Quantization quantization = quantizer.forward(arena, x);
       LossSums otherSums = quantizer.withInverseTemperature(1).forward(arena, x).lossSums();
       long live = LiveHandles.count();
@@ -112,7 +115,8 @@ class RefusalsTest {
         BinarySphericalQuantizer.create(
             QuantizerOptions.builder(3).implementation(Implementation.OPERATORS).build());
     try (Arena arena = Arena.ofConfined()) {
-      Tensor x = Tensor.of(arena, new float[] {1, 1, 1, 1, Float.NaN, 1}, 2, 3);
+      Tensor onCpu = Tensor.of(arena, new float[] {1, 1, 1, 1, Float.NaN, 1}, 2, 3);
+      Tensor x = TestDevice.put(arena, onCpu);
       Quantization quantization = operators.forward(arena, x);
       Tensor gradient = quantization.backward(arena, 1);
       Tensor view = gradient.narrow(0, 0, 1);
@@ -122,7 +126,7 @@ class RefusalsTest {
               quantization::check,
               quantization::losses,
               () -> quantization.quantized().toFloatArray(),
-              () -> quantization.indices().asSegment(),
+              () -> quantization.indices().toLongArray(),
               gradient::check,
               view::toFloatArray,
               () -> view.to(arena, DType.FLOAT64).toDoubleArray(),
@@ -147,14 +151,15 @@ class RefusalsTest {
     try (Arena arena = Arena.ofConfined()) {
       List<Executable> refused =
           List.of(
-              () -> Tensor.empty(arena, DType.FLOAT32, Device.CPU, huge),
-              () -> Tensor.zeros(arena, DType.FLOAT32, Device.CPU, huge));
+              () -> Tensor.empty(arena, DType.FLOAT32, TestDevice.DEVICE, huge),
+              () -> Tensor.zeros(arena, DType.FLOAT32, TestDevice.DEVICE, huge));
       for (Executable call : refused) {
         BsqException e = assertThrows(BsqException.class, call);
         assertEquals(BsqException.Code.OUT_OF_MEMORY, e.code());
         assertEquals(
-            "could not allocate 4503599627370496 bytes on cpu for a tensor of shape"
-                + " [1125899906842624] and type float32",
+            "could not allocate 4503599627370496 bytes on "
+                + TestDevice.DEVICE
+                + " for a tensor of shape [1125899906842624] and type float32",
             e.getMessage());
         assertEquals(0, LiveHandles.count());
       }

@@ -6,6 +6,7 @@ import io.github.bsq4j.Device;
 import io.github.bsq4j.LossSums;
 import io.github.bsq4j.Quantization;
 import io.github.bsq4j.Tensor;
+import io.github.bsq4j.device.TestDevice;
 import java.lang.foreign.Arena;
 
 /** Everything that can be done with a tensor or a quantization which touches native memory. */
@@ -15,7 +16,7 @@ enum Use {
   TO_LONG_ARRAY((subjects, _) -> subjects.indices.toLongArray()),
   TO_INT_ARRAY((subjects, _) -> subjects.bytes.toIntArray()),
   TO_BYTE_ARRAY((subjects, _) -> subjects.bytes.toByteArray()),
-  AS_SEGMENT((subjects, _) -> subjects.x.asSegment()),
+  AS_SEGMENT((subjects, _) -> subjects.onCpu.asSegment()),
   POINTER((subjects, _) -> subjects.x.pointer()),
   CHECK((subjects, _) -> subjects.x.check()),
   PERMUTE((subjects, _) -> subjects.x.permute(1, 0)),
@@ -49,9 +50,13 @@ enum Use {
 
   static final float[] X = {1, -2, 3, -1, 4, 5};
 
-  /** What is used; all but the quantizer and the sums lives in one arena. */
+  /**
+   * What is used; all but the quantizer and the sums lives in one arena. All tensors but one are on
+   * the tests' device.
+   */
   record Subjects(
       BinarySphericalQuantizer quantizer,
+      Tensor onCpu,
       Tensor x,
       Tensor indices,
       Tensor bytes,
@@ -59,13 +64,15 @@ enum Use {
       LossSums sums) {
     static Subjects in(Arena arena) {
       BinarySphericalQuantizer quantizer = BinarySphericalQuantizer.create(3);
-      Tensor x = Tensor.of(arena, X, 2, 3);
+      Tensor onCpu = Tensor.of(arena, X, 2, 3);
+      Tensor x = TestDevice.put(arena, onCpu);
       Quantization quantization = quantizer.forward(arena, x);
       return new Subjects(
           quantizer,
+          onCpu,
           x,
-          Tensor.of(arena, new long[] {5, 2}),
-          Tensor.of(arena, new byte[] {5, 2}),
+          TestDevice.put(arena, Tensor.of(arena, new long[] {5, 2})),
+          TestDevice.put(arena, Tensor.of(arena, new byte[] {5, 2})),
           quantization,
           quantization.lossSums());
     }

@@ -7,6 +7,7 @@ import io.github.bsq4j.Batch;
 import io.github.bsq4j.DType;
 import io.github.bsq4j.Losses;
 import io.github.bsq4j.QuantizerOptions;
+import io.github.bsq4j.device.OnDevice;
 import java.util.Arrays;
 import java.util.Random;
 import java.util.stream.IntStream;
@@ -21,6 +22,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  * are drawn shows in the gradient: the others have none. The losses must be those of a mask that
  * leaves these rows, which live cases have.
  */
+@OnDevice
 @ParameterizedClass
 @MethodSource("io.github.bsq4j.parity.Paths#all")
 class EntropyFractionTest {

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.bsq4j.TestData;
+import io.github.bsq4j.device.OnDevice;
 import io.github.bsq4j.parity.GoldenCase.Comparison;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -16,6 +17,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** The cases that SpeechBrain's, BSQ-ViT's and LFQ's own modules wrote, on every path. */
+@OnDevice
 @ParameterizedClass
 @MethodSource("io.github.bsq4j.parity.Paths#allAndStrided")
 class GoldenTest {

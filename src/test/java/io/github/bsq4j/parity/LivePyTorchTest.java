@@ -11,6 +11,7 @@ import io.github.bsq4j.EntropyFloor.Kind;
 import io.github.bsq4j.EntropyForm;
 import io.github.bsq4j.QuantizerOptions;
 import io.github.bsq4j.TestData;
+import io.github.bsq4j.device.OnDevice;
 import io.github.bsq4j.parity.GoldenCase.Comparison;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -33,6 +34,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  * distributions, and all other options together; each on every path that serves its type. A failure
  * names the run's seed; {@code -Dbsq4j.seed=N} runs its cases again.
  */
+@OnDevice
 class LivePyTorchTest {
   private static final int CASES = 80;
   private static final int COMPOSED_CASES = 120;

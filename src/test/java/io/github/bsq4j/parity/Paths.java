@@ -1,15 +1,19 @@
 package io.github.bsq4j.parity;
 
+import io.github.bsq4j.device.TestDevice;
 import io.github.bsq4j.parity.StridedPath.Layout;
 import java.util.ArrayList;
 import java.util.List;
 
-/** The paths that the suites run over. */
+/** The paths that the suites run over: host memory, and tensors on the tests' device. */
 final class Paths {
   private Paths() {}
 
   static List<QuantizerPath> all() {
-    return List.of(QuantizerPath.HOST, QuantizerPath.TENSOR, QuantizerPath.OPERATORS);
+    List<QuantizerPath> paths = new ArrayList<>();
+    paths.add(QuantizerPath.HOST);
+    TestDevice.implementations().forEach(with -> paths.add(TestDevice.path(with)));
+    return paths;
   }
 
   static List<QuantizerPath> strided() {
@@ -17,7 +21,9 @@ final class Paths {
     for (QuantizerPath path : all()) {
       if (path instanceof TensorPath tensors) {
         for (Layout layout : Layout.values()) {
-          paths.add(new StridedPath(tensors, layout));
+          if (layout == Layout.VIEW || TestDevice.isCpu()) {
+            paths.add(new StridedPath(tensors, layout));
+          }
         }
       }
     }

@@ -3,6 +3,7 @@ package io.github.bsq4j.parity;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import io.github.bsq4j.bench.PyTorch;
+import io.github.bsq4j.device.TestDevice;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
@@ -12,8 +13,14 @@ import java.util.Optional;
 
 /** The Python whose PyTorch the live comparisons run. */
 record Python(Path executable) {
-  /** The one that {@code bsq bench --reference} runs, too. */
+  /**
+   * The one that {@code bsq bench --reference} runs, too; none if {@code -Dbsq4j.nopython=true}
+   * says so, for one that lacks what the scripts need.
+   */
   static Optional<Python> find() throws IOException {
+    if (Boolean.getBoolean("bsq4j.nopython")) {
+      return Optional.empty();
+    }
     return PyTorch.findPython().map(Python::new);
   }
 
@@ -25,6 +32,7 @@ record Python(Path executable) {
     command.addAll(List.of(arguments));
     ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
     builder.environment().put("PYTHONDONTWRITEBYTECODE", "1");
+    builder.environment().put("BSQ4J_DEVICE", TestDevice.name()); // where PyTorch computes
     builder.environment().remove("LD_PRELOAD"); // mvn -Psanitize has one, for this process
     Process process = builder.start();
     String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);

@@ -5,16 +5,16 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assumptions.abort;
 
 import io.github.bsq4j.Batch;
-import io.github.bsq4j.DType;
 import io.github.bsq4j.HostResidualQuantization;
 import io.github.bsq4j.Implementation;
 import io.github.bsq4j.QuantizerOptions;
 import io.github.bsq4j.ResidualQuantization;
 import io.github.bsq4j.ResidualQuantizer;
 import io.github.bsq4j.Tensor;
+import io.github.bsq4j.device.OnDevice;
+import io.github.bsq4j.device.TestDevice;
 import java.io.IOException;
 import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.LongBuffer;
@@ -25,6 +25,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /** Residual codes, their losses and gradients, as PyTorch makes them of the same vectors. */
+@OnDevice
 class ResidualParityTest {
   private static final int ROWS = 80;
   private static final long SEED =
@@ -83,8 +84,7 @@ class ResidualParityTest {
   }
 
   private static Tensor tensor(Arena arena, double[] rows) {
-    return Tensor.copyOf(
-        arena, MemorySegment.ofArray(rows), DType.FLOAT64, ROWS, rows.length / ROWS);
+    return TestDevice.put(arena, Tensor.of(arena, rows, ROWS, rows.length / ROWS));
   }
 
   private ByteBuffer read(String name) throws IOException {

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 
 import io.github.bsq4j.DType;
 import io.github.bsq4j.QuantizerOptions;
+import io.github.bsq4j.device.OnDevice;
 import java.util.Arrays;
 import java.util.Random;
 import org.junit.jupiter.params.Parameter;
@@ -16,6 +17,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  * Indices, codes and bits that are not contiguous. For forward and backward passes see {@link
  * GoldenTest} and {@link LivePyTorchTest}.
  */
+@OnDevice
 @ParameterizedClass
 @MethodSource("io.github.bsq4j.parity.Paths#strided")
 class StridedTensorsTest {
