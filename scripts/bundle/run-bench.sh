@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# Measures how fast bsq4j is on a device, beside the dense PyTorch module where that fits into memory.
+#
+#   ./run-bench.sh LIBTORCH_DIR [--device cpu|cuda:0] [--quick]
+#
+# The first GPU if there is one, else the CPU, if not told. --quick takes small sizes and a moment for
+# each: that it works, not how fast. BSQ4J_PYTHON is a Python with PyTorch, if LIBTORCH_DIR belongs to
+# none. BSQ4J_RESULTS is the folder for results, ./results if not set: bench.json, bench.txt. Nothing
+# else should run meanwhile.
+# shellcheck source-path=SCRIPTDIR source=common.sh
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/common.sh"
+
+parse quick "$@"
+make_results
+choose_device
+find_python torch
+
+# What is timed: rows, rows if quick, code dim, works, whether the dense module fits into memory, name.
+problems=(
+  "100000000 1000000 13 encode no encode"
+  "8000 100 13 forward,forward-backward yes 16x500"
+  "1000000 2000 13 forward,forward-backward no million"
+  "100000 20 20 forward,forward-backward no wide"
+  "1 1 13 encode,forward,forward-backward yes one-row"
+)
+seconds=2
+if [[ $quick == yes ]]; then
+  seconds=0.05
+  export OMP_WAIT_POLICY=passive # or LibTorch's threads spin, where others want the cores
+fi
+
+# median KEY JSON: of a time's spread; nothing if there is none.
+median() { sed -nE "s/.*\"$1\":\{\"min\":[^,]*,\"median\":([^,]*),.*/\1/p" <<<"$2"; }
+
+# row WORK KEY: a row of the table, if that was timed.
+row() {
+  local ours theirs times=
+  ours=$(median "$2_ms" "$run")
+  [[ -n $ours ]] || return 0
+  theirs=$(median "reference_$2_ms" "$run")
+  [[ -z $theirs ]] || times=$(median "$2_ratio" "$run")
+  LC_ALL=C printf '%-18s %10d %4d %14.4f %14s %10s\n' "$1" "$rows" "$code_dim" "$ours" \
+    "${theirs:+$(LC_ALL=C printf %.4f "$theirs")}" "${times:+$(LC_ALL=C printf %.1f "$times")}"
+}
+
+table=$results/bench.txt
+{
+  printf 'bsq4j on %s, %s\n' "$device" "$(date --utc +%F)"
+  printf '%-18s %10s %4s %14s %14s %10s\n' work rows D 'median ms' 'PyTorch ms' 'times'
+} >"$table"
+runs=()
+failures=0
+for problem in "${problems[@]}"; do
+  read -r rows quick_rows code_dim works fits name <<<"$problem"
+  [[ $quick == no ]] || rows=$quick_rows
+  options=(--json "--seconds=$seconds" "--code-dim=$code_dim" "--rows=$rows" "--work=$works")
+  [[ $device == cpu ]] || options+=("--device=$device")
+  [[ -z $python || $fits == no ]] || options+=(--reference)
+  say "$name: $rows rows, D $code_dim, $works"
+  if run=$(bsq bench "${options[@]}" 2>"$results/bench.log"); then
+    run=$(tr -d ' \n' <<<"$run")
+    runs+=("{\"name\":\"$name\",${run#\{}")
+    {
+      row encode encode
+      row forward forward
+      row "forward + backward" forward_backward
+    } >>"$table"
+  else
+    failures=$((failures + 1))
+    cat "$results/bench.log" >&2
+    say "$name failed; the lines above say why."
+    runs+=("{\"name\":\"$name\",\"rows\":$rows,\"code_dim\":$code_dim,\"failed\":true}")
+    printf '%-18s %10d %4d %14s\n' "$name" "$rows" "$code_dim" failed >>"$table"
+  fi
+done
+rm -f "$results/bench.log"
+
+{
+  printf '{"date": "%s", "device": "%s", "quick": %s, "info": ' "$(date --utc +%F)" "$device" \
+    "$([[ $quick == yes ]] && echo true || echo false)"
+  cat "$results/info.json"
+  printf ', "runs": [\n'
+  printf '%s\n' "${runs[@]}" | sed '$!s/$/,/'
+  printf ']}\n'
+} >"$results/bench.json"
+cat "$table"
+say "written: $results/bench.json, $table"
+((failures == 0)) || exit 1
