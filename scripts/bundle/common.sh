@@ -23,7 +23,10 @@ die() {
 # parse [quick] ARGUMENTS...: sets libtorch, device ("" if not given) and quick.
 parse() {
   local knows_quick=no word
-  [[ $1 == quick ]] && knows_quick=yes && shift
+  if [[ ${1:-} == quick ]]; then
+    knows_quick=yes
+    shift
+  fi
   libtorch='' device='' quick=no
   while (($# > 0)); do
     word=$1

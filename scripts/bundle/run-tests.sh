@@ -44,10 +44,24 @@ passed=$(count successful)
 failed=$(count failed)
 skipped=$(count skipped aborted)
 
+# why_skipped: of each class's tests, by reason. Whole classes are in the reports alone.
+why_skipped() {
+  awk '/<testcase / { class = $0; sub(/.* classname="/, "", class); sub(/".*/, "", class) }
+    /<skipped/ {
+      reason = $0
+      sub(/.*<skipped[^>]*>(<!\[CDATA\[)?(parent was skipped: )?(org[.a-zA-Z0-9]*: )?/, "", reason)
+      sub(/(]]>)?<\/skipped>.*/, "", reason)
+      if (!((reason, class) in known)) {
+        known[reason, class]
+        classes[reason] = classes[reason] " " class
+      }
+    }
+    END { for (reason in classes) print "skipped: " reason ":" classes[reason] }' "$results"/tests/*.xml
+}
+
 # What the tests report, why some were skipped, and what failed.
 grep '^indices on ' "$log" || true
-awk '/ :: (SKIPPED|ABORTED)$/ { sub(/^[^>]*> /, ""); what = $0; next }
-  what { sub(/^[ \t]*(Reason: |=> )?/, ""); print what ": " $0; what = "" }' "$log"
+((skipped == 0)) || why_skipped
 sed -n '/^Failures (/,/^Test run finished/ { /^Test run finished/d; p }' "$log"
 if ! grep -q '^Test run finished' "$log"; then
   tail -n 40 "$log" >&2
