@@ -99,7 +99,7 @@ not: with lib/libtorch_cpu.so in it. Both use the first GPU if there is one, els
 into the one that BSQ4J_RESULTS names, if this one cannot be written to.
 
 Tests compare with PyTorch on the same device where a Python with torch and numpy is: the one that
-BSQ4J_PYTHON names, or the one that LIBTORCH_DIR belongs to. Else these tests are skipped.
+BSQ4J_PYTHON names, or that LIBTORCH_DIR belongs to, or python3. Else these tests are skipped.
 
 Made of commit $commit on $(date --utc +%F), for Linux on $(uname -m). Needs bash and
   libbsq.so   $(newest GLIBC "$library"), $(newest GLIBCXX "$library"), $(newest CXXABI "$library") (in libc and libstdc++)

@@ -118,18 +118,19 @@ choose_device() {
   fi
 }
 
-# find_python MODULES: sets python to one that has them and, for a GPU, finds it; else to nothing.
+# find_python MODULES: sets python to one that has them and, for a GPU, finds it; else to nothing. It is
+# the one that BSQ4J_PYTHON names, or that LIBTORCH_DIR belongs to, or on PATH.
 find_python() {
   local candidate=${BSQ4J_PYTHON:-} check="import $1" reason
   python=
   if [[ -z $candidate ]]; then
     # ENVIRONMENT/lib/python3.11/site-packages/torch
-    candidate=$(readlink -f "$libtorch")/../../../../bin/python3
-    if [[ $(basename "$(dirname "$(readlink -f "$libtorch")")") != *-packages || ! -x $candidate ]]; then
-      say "no PyTorch to compare with: $libtorch belongs to no Python, and BSQ4J_PYTHON is not set"
-      return
-    fi
-    candidate=$(cd "$(dirname "$candidate")" && pwd)/python3
+    candidate=$(dirname "$(dirname "$(dirname "$(dirname "$(readlink -f "$libtorch")")")")")/bin/python3
+    [[ -x $candidate ]] || candidate=$(command -v python3) || candidate=
+  fi
+  if [[ -z $candidate ]]; then
+    say "no PyTorch to compare with: there is no python3 beside $libtorch or on PATH; BSQ4J_PYTHON can name one"
+    return
   fi
   if [[ $1 == *safetensors* && -d $bundle/python ]] &&
     ! "$candidate" -c 'import safetensors' >/dev/null 2>&1; then

@@ -22,7 +22,7 @@ import org.junit.jupiter.params.provider.CsvSource;
  */
 @OnDevice
 class SameIndicesTest {
-  private static final int ROWS = 200_000;
+  private static final int ROWS = 100_000;
   private static final int LEVELS = 4;
 
   /** Of a unit vector's components in float32: their own, and those of the differences. */
