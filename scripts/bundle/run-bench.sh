@@ -4,9 +4,9 @@
 #   ./run-bench.sh LIBTORCH_DIR [--device cpu|cuda:0] [--quick]
 #
 # The first GPU if there is one, else the CPU, if not told. --quick takes small sizes and a moment for
-# each: that it works, not how fast. BSQ4J_PYTHON is a Python with PyTorch, if LIBTORCH_DIR belongs to
-# none and python3 is none. BSQ4J_RESULTS is the folder for results, ./results if not set: bench.json, bench.txt. Nothing
-# else should run meanwhile.
+# each: that it works, not how fast. BSQ4J_PYTHON is a Python with PyTorch, if neither LIBTORCH_DIR
+# belongs to one nor python3 is one. BSQ4J_RESULTS is the folder for results, ./results if not set:
+# bench.json, bench.txt. Nothing else should run meanwhile.
 # shellcheck source-path=SCRIPTDIR source=common.sh
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/common.sh"
 

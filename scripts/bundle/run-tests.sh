@@ -5,8 +5,9 @@
 #   ./run-tests.sh LIBTORCH_DIR [--device cpu|cuda:0]
 #
 # The first GPU if there is one, else the CPU, if not told. BSQ4J_PYTHON is a Python with PyTorch to
-# compare with, if neither LIBTORCH_DIR belongs to one nor python3 is one. BSQ4J_RESULTS is the folder for results, ./results if
-# not set: tests.log, tests/TEST-*.xml. Ends with 0 if all that ran passed.
+# compare with, if neither LIBTORCH_DIR belongs to one nor python3 is one. BSQ4J_RESULTS is the folder
+# for results, ./results if not set: tests.log, tests/TEST-*.xml. Ends with 0 if some tests ran and
+# all that ran passed.
 # shellcheck source-path=SCRIPTDIR source=common.sh
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/common.sh"
 
