@@ -32,18 +32,18 @@ status=0
     --details testfeed --disable-ansi-colors --disable-banner
 ) >"$log" 2>&1 || status=$?
 
-# count WORD...: of the launcher's summary, added up.
+# count WORDS...: of the launcher's summary, added up.
 count() {
-  local word number sum=0
-  for word in "$@"; do
-    number=$(sed -nE "s/^\[ +([0-9]+) tests $word +\]$/\1/p" "$log")
+  local words number sum=0
+  for words in "$@"; do
+    number=$(sed -nE "s/^\[ +([0-9]+) $words +\]$/\1/p" "$log")
     sum=$((sum + ${number:-0}))
   done
   printf '%s\n' "$sum"
 }
-passed=$(count successful)
-failed=$(count failed)
-skipped=$(count skipped aborted)
+passed=$(count "tests successful")
+failed=$(count "tests failed" "containers failed")
+skipped=$(count "tests skipped" "tests aborted")
 
 # why_skipped: of each class's tests, by reason. Whole classes are in the reports alone.
 why_skipped() {
@@ -63,7 +63,7 @@ why_skipped() {
 # What the tests report, why some were skipped, and what failed.
 grep '^indices on ' "$log" || true
 ((skipped == 0)) || why_skipped
-sed -n '/^Failures (/,/^Test run finished/ { /^Test run finished/d; p }' "$log"
+awk '/ :: FAILED$/ { print; of_it = 1; next } of_it && /^\t/ { print; next } { of_it = 0 }' "$log"
 if ! grep -q '^Test run finished' "$log"; then
   tail -n 40 "$log" >&2
   say "the tests' JVM ended before they did, with status $status; the lines above are its last."
