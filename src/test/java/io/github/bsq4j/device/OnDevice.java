@@ -5,6 +5,7 @@ import java.lang.annotation.ElementType;
 import java.lang.annotation.Retention;
 import java.lang.annotation.RetentionPolicy;
 import java.lang.annotation.Target;
+import java.util.Optional;
 import net.jqwik.api.lifecycle.AddLifecycleHook;
 import net.jqwik.api.lifecycle.LifecycleContext;
 import net.jqwik.api.lifecycle.PropagationMode;
@@ -31,11 +32,13 @@ public @interface OnDevice {
   /** Whether they are of kernels, which a device may have none of. */
   boolean kernels() default false;
 
-  /** For JUnit. */
+  /** For JUnit: of each test, since Maven would not count classes with parameters as skipped. */
   final class Condition implements ExecutionCondition {
     @Override
     public ConditionEvaluationResult evaluateExecutionCondition(ExtensionContext context) {
-      return TestDevice.problem(context.getElement())
+      return context
+          .getTestMethod()
+          .flatMap(test -> TestDevice.problem(Optional.of(test)))
           .map(ConditionEvaluationResult::disabled)
           .orElseGet(() -> ConditionEvaluationResult.enabled(TestDevice.name()));
     }
