@@ -398,6 +398,28 @@ void residual_forward(const Options& options, int64_t levels, const RowShape& sh
 }
 
 template <class T>
+void drop_noise(const Options& options, const RowShape& shape, const T* residual, T* gradient) {
+  const RowLayout layout(options, shape);
+  const int64_t dim = options.code_dim;
+  parallel_for(shape.rows(), row_grain(options, 1), [&](int64_t begin, int64_t end) {
+    for (int64_t code = begin * options.codebooks; code < end * options.codebooks; ++code) {
+      const int64_t first =
+          layout.offset(code / options.codebooks) + code % options.codebooks * dim * layout.step();
+      double squares = 0;
+      for (int64_t d = 0; d < dim; ++d) {
+        const auto value = static_cast<double>(residual[first + d * layout.step()]);
+        squares += value * value;
+      }
+      if (std::sqrt(squares) <= least_residual(sizeof(T))) {  // false for NaN
+        for (int64_t d = 0; d < dim; ++d) {
+          gradient[first + d * layout.step()] = 0;
+        }
+      }
+    }
+  });
+}
+
+template <class T>
 void residual_backward(const Options& options, int64_t levels, const RowShape& shape, const T* x,
                        const uint8_t* mask, const T* grad_quantized, const double* grad_aux_losses,
                        T* grad_x) {
@@ -422,6 +444,7 @@ void residual_backward(const Options& options, int64_t levels, const RowShape& s
       residual_of(options, level, shape, x, residual.get());
       backward<T>(options, shape, residual.get(), mask, nullptr, nullptr, grad_aux_losses[level],
                   gradient.get());
+      drop_noise(options, shape, residual.get(), gradient.get());
       add(gradient.get(), sum.get());
     }
   }
@@ -442,6 +465,7 @@ void residual_backward(const Options& options, int64_t levels, const RowShape& s
   template void residual_of(const Options&, int64_t, const RowShape&, const T*, T*);               \
   template void residual_forward(const Options&, int64_t, const RowShape&, const T*,               \
                                  const uint8_t*, T*, int64_t*, Losses*);                           \
+  template void drop_noise(const Options&, const RowShape&, const T*, T*);                         \
   template void residual_backward(const Options&, int64_t, const RowShape&, const T*,              \
                                   const uint8_t*, const T*, const double*, T*);
 // NOLINTEND(bugprone-macro-parentheses)

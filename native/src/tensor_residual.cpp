@@ -60,6 +60,25 @@ TensorValue residual_of_rows(const Options& options, int64_t level, const Tensor
   });
 }
 
+// The gradient of a level beyond the first, as backward has just made it.
+TensorValue without_noise(const Quantization& level, const TensorValue& gradient) {
+  const Options& options = level.options;
+  const Tensor& residual = level.x.tensor;
+  return with_compute_type(dtype(residual), [&](auto type) -> TensorValue {
+    using T = decltype(type);
+    if (uses_operators(options, device(residual))) {
+      const operators::Rows kept =
+          operators::drop_noise(options, as_rows(options, residual),
+                                as_rows(options, gradient.tensor), least_residual(sizeof(T)));
+      return {as_tensor(options, kept, shape(residual)), gradient.findings};
+    }
+    const KernelInput<T> in(&level.x);
+    drop_noise(options, row_shape(options, shape(residual)), in.data(),
+               mutable_data<T>(gradient.tensor));
+    return gradient;
+  });
+}
+
 TensorValue sum_of(const TensorValue& a, const TensorValue& b) {
   return {add(a.tensor, b.tensor), merge(a.findings, b.findings)};
 }
@@ -178,8 +197,9 @@ TensorValue residual_backward(const ResidualQuantization& quantization,
   std::optional<TensorValue> sum;
   for (size_t level = 1; level < quantization.levels.size(); ++level) {
     if (grad_aux_losses[level] != 0) {
+      const Quantization& rest = quantization.levels[level];
       const TensorValue gradient =
-          backward(quantization.levels[level], nullptr, nullptr, grad_aux_losses[level]);
+          without_noise(rest, backward(rest, nullptr, nullptr, grad_aux_losses[level]));
       sum = sum ? sum_of(*sum, gradient) : gradient;
     }
   }

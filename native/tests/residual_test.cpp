@@ -456,6 +456,62 @@ TEST(float_gradients_are_those_of_double) {
   CHECK_NEAR(error, 0, 2e-4 * largest);
 }
 
+template <class T>
+double largest(const std::vector<T>& values) {
+  double result = 0;
+  for (const T value : values) {
+    result = std::isnan(value) ? kInfinity : std::max(result, std::abs(double{value}));
+  }
+  return result;
+}
+
+// (1, 1, 1, 1) leaves nothing over, and (1 + delta, 1, 1, 1) about 0.4 delta.
+template <class T>
+void check_no_gradient_of_noise(double noise, double more) {
+  bsq_options options = options_for(4);
+  options.inverse_temperature = 10;
+  options.commitment_weight = 0.25;
+  const std::vector<T> row(4, T{1});
+  std::vector<T> gradient;
+  CHECK_OK(residual_backward(options, 3, {1}, row, {}, {1, 1, 1}, gradient));
+  CHECK(largest(gradient) < 100);
+
+  for (const int32_t channel_first : {0, 1}) {
+    options.channel_first = channel_first;
+    options.codebooks = 2;
+    const Batch batch{2, 6};
+    std::vector<T> rows = Random(9).normals<T>(12 * 8);
+    const auto set_code = [&](size_t code, double first) {
+      std::fill_n(rows.begin() + static_cast<int64_t>(code) * 4, 4, T{1});
+      rows[code * 4] = static_cast<T>(first);
+    };
+    set_code(3, 1);
+    set_code(10, 1 + noise);
+    set_code(16, 1 + more);
+    const std::vector<T> x = to_layout(options, batch, rows);
+    std::vector<T> of_first;
+    CHECK_OK(residual_backward(options, 3, batch, x, {}, {0.5, 0, 0}, of_first));
+    of_first = from_layout(options, batch, of_first);
+    CHECK_OK(residual_backward(options, 3, batch, x, {}, {0.5, 1, 0}, gradient));
+    gradient = from_layout(options, batch, gradient);
+    for (size_t code = 0; code < 24; ++code) {
+      const bool same = std::equal(gradient.begin() + static_cast<int64_t>(code) * 4,
+                                   gradient.begin() + static_cast<int64_t>(code) * 4 + 4,
+                                   of_first.begin() + static_cast<int64_t>(code) * 4);
+      CHECK_EQ(same, code == 3 || code == 10);
+    }
+    // They count in the losses all the same.
+    ResidualForward<T> result;
+    CHECK_OK(residual_forward(options, 3, batch, x, result));
+    CHECK_EQ(result.losses[1].rows, 12);
+  }
+}
+
+TEST(residuals_of_rounding_alone_give_no_gradient) {
+  check_no_gradient_of_noise<float>(0x1p-23, 0x1p-19);
+  check_no_gradient_of_noise<double>(0x1p-52, 0x1p-47);
+}
+
 TEST(extreme_components_keep_their_sign) {
   const bsq_options options = options_for(3);
   const std::vector<double> x{1e300,  -1e-300, 1e-320,  1e308, 1e308, -1e308,

@@ -437,7 +437,9 @@ BSQ_API bsq_status* bsq_host_sign_margins(const bsq_options* options, int32_t dt
  *   quantizer normalises: no scale of a level changes them. The aux_loss is their sum, each times
  *   the level's element of grad_aux_losses[L] in a gradient. The gradient of quantized goes
  *   straight through to u, not once for each level; that of a level's losses goes through r_l to u,
- *   q being constants.
+ *   q being constants. A residual has no direction where it is what rounding left over: a code
+ * whose |r_l| is at most 2^-22, or 2^-50 where float64 is computed in, counts in the losses of
+ * level l, but gets no gradient of them, for l >= 1.
  */
 #define BSQ_MAX_LEVELS 16
 

@@ -170,4 +170,17 @@ Result residual_codes_to_indices(const Options& options, int64_t levels, const R
                                           })};
 }
 
+Rows drop_noise(const Options& options, const Rows& residual, const Rows& gradient,
+                double least_norm) {
+  Rows result = gradient.empty_like(options);
+  const Tensor none = scalar(0, dtype(gradient.tensor()), device(gradient.tensor()));
+  residual.for_each_part(chunk_rows(options), [&](const Part& part) {
+    const UnitCodes codes(options, residual.read(part));
+    // false for NaN
+    const Tensor is_noise = greater_equal(number(least_norm, codes.norm), codes.norm);
+    result.write(where(is_noise, none, reshape(gradient.read(part), shape(codes.x))), part);
+  });
+  return result;
+}
+
 }  // namespace bsq::operators

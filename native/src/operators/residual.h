@@ -24,4 +24,9 @@ namespace bsq::operators {
 // What the first `level` levels leave over of x, by their signs alone: nothing is refused.
 [[nodiscard]] Rows residual_of(const Options& options, int64_t level, const Rows& x, DType dtype);
 
+// The gradient of a level beyond the first, but 0 for codes whose residual has no more than this
+// norm: see bsq::drop_noise.
+[[nodiscard]] Rows drop_noise(const Options& options, const Rows& residual, const Rows& gradient,
+                              double least_norm);
+
 }  // namespace bsq::operators

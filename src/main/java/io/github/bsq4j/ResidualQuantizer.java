@@ -30,7 +30,9 @@ import java.util.List;
  *
  * <p><b>Losses</b> are those of each level's residual as rows of their own, which no scale of a
  * level changes. The gradient of quantized goes straight through to u once, not once for each
- * level; that of a level's losses goes through its residual to u.
+ * level; that of a level's losses goes through its residual to u. From level 1 on, a residual is
+ * what rounding left over where its norm is at most 2<sup>-22</sup> (2<sup>-50</sup> where FLOAT64
+ * is computed in): its code counts in the losses, but gets no gradient of them.
  *
  * <p>Residuals are computed in double precision from x itself. They are often near 0, where a bit
  * hangs on the last digit of the norm: CPU and GPU may then differ. {@link #residual} gives the
