@@ -3,6 +3,8 @@
 #include <optional>
 #include <utility>
 
+#include "error.h"
+#include "operators/codes.h"
 #include "operators/residual.h"
 #include "residual.h"
 #include "tensor_inputs.h"
@@ -15,6 +17,19 @@ struct Quantized {
   TensorValue quantized;
   TensorValue indices;
 };
+
+// Components are multiples of a bit of the last level. Rounding moves the largest ones by nearly
+// 2^(levels - 12) of it in float16, and 2^(levels - 9) in bfloat16, where an eighth is let through.
+void check_levels_of(DType dtype, int64_t levels) {
+  const int64_t most = dtype == DType::kFloat16    ? 9
+                       : dtype == DType::kBFloat16 ? 6
+                                                   : BSQ_MAX_LEVELS;
+  if (levels > most) {
+    fail(Code::kInvalidArgument, "quantized has dtype ", name(dtype), ", which does not tell ",
+         levels, " levels apart: expected at most ", most,
+         " levels, or quantized as float32, to which the indices can be decoded");
+  }
+}
 
 // x is of a type that is computed in.
 Quantized quantize(const Options& options, int64_t levels, const TensorValue& x, DType dtype) {
@@ -136,6 +151,7 @@ TensorValue residual_codes_to_indices(const Options& options, int64_t levels,
   check_floating_point(quantized, "quantized");
   const Shape rows = shape(quantized.tensor);
   check_rows_shape(options, rows, "quantized");
+  check_levels_of(dtype(quantized.tensor), levels);
   const Shape indices_shape = level_indices_shape(options, levels, rows);
   if (uses_operators(options, device(quantized.tensor))) {
     operators::Result result =

@@ -295,6 +295,124 @@ TEST(all_indices_come_back) {
   }
 }
 
+// Rounded to fewer digits, as many levels as can be told apart come back.
+TEST(levels_of_each_type) {
+  if (path() == Path::kHost) {
+    SKIP("the host path has no float16");
+    return;
+  }
+  struct Type {
+    int32_t dtype;
+    int64_t levels;
+    const char* name;
+  };
+  for (const Type type : {Type{BSQ_FLOAT16, 9, "float16"}, Type{BSQ_BFLOAT16, 6, "bfloat16"},
+                          Type{BSQ_FLOAT32, 16, ""}, Type{BSQ_FLOAT64, 16, ""}}) {
+    for (const int64_t dim : {1, 2, 3, 6, 13, 63}) {
+      for (const int32_t code_scale : {BSQ_SCALE_UNIT, BSQ_SCALE_ONE}) {
+        bsq_options options = on_path(options_for(dim));
+        options.code_scale = code_scale;
+        const Batch batch{3000 / dim};
+        Indices indices(level_indices_size(options, batch, type.levels));
+        Random random(10);
+        for (int64_t& index : indices) {
+          index = static_cast<int64_t>(random.bits() >> static_cast<uint64_t>(64 - dim));
+        }
+        const Tensor quantized =
+            make(bsq_tensor_residual_decode, &options, type.levels, type.levels,
+                 level_indices_tensor(options, batch, type.levels, indices).get(), type.dtype);
+        CHECK(read<int64_t>(make(bsq_tensor_residual_codes_to_indices, &options, type.levels,
+                                 quantized.get())) == indices);
+        if (type.levels < BSQ_MAX_LEVELS) {
+          CHECK_FAILS(outcome_of([&] {
+                        make(bsq_tensor_residual_codes_to_indices, &options, type.levels + 1,
+                             quantized.get());
+                      }),
+                      BSQ_INVALID_ARGUMENT,
+                      std::string("quantized has dtype ") + type.name + ", which does not tell " +
+                          std::to_string(type.levels + 1) + " levels apart: expected at most " +
+                          std::to_string(type.levels) +
+                          " levels, or quantized as float32, to which the indices can be decoded");
+        }
+      }
+    }
+  }
+}
+
+// float16 and bfloat16 rows are those numbers, computed in float32.
+TEST(rows_of_few_digits) {
+  if (path() == Path::kHost) {
+    SKIP("the host path has no float16");
+    return;
+  }
+  bsq_options options = on_path(options_for(13));
+  options.inverse_temperature = 5;
+  const Batch batch{50};
+  const std::vector<double> weights{1, 0.5, -2};
+  for (const int32_t dtype : {BSQ_FLOAT16, BSQ_BFLOAT16}) {
+    const Tensor few =
+        make(bsq_tensor_to, tensor_of(Random(11).normals<float>(650), {50, 13}).get(), dtype,
+             BSQ_DEVICE_CPU, 0);
+    const auto x = read<float>(few);
+    Indices indices;
+    CHECK_OK(residual_encode(options, 3, batch, x, indices));
+    CHECK(read<int64_t>(make(bsq_tensor_residual_encode, &options, int64_t{3}, few.get())) ==
+          indices);
+    std::vector<float> rest;
+    CHECK_OK(residual_rows(options, 2, batch, x, rest));
+    const Tensor rest_of_few = make(bsq_tensor_residual, &options, int64_t{2}, few.get());
+    CHECK_EQ(describe(rest_of_few).dtype, dtype);
+    ResidualForward<float> expected;
+    CHECK_OK(residual_forward(options, 3, batch, x, expected));
+    const auto result = make<bsq_residual_quantization>(bsq_tensor_residual_forward, &options,
+                                                        int64_t{3}, few.get(), nullptr);
+    std::vector<float> expected_gradient;
+    CHECK_OK(residual_backward(options, 3, batch, x, x, weights, expected_gradient));
+    const auto quantized = read<float>(make(bsq_residual_quantization_quantized, result.get()));
+    const auto gradient = read<float>(make(bsq_residual_quantization_backward, result.get(),
+                                           few.get(), weights.data(), bytes(weights)));
+    const auto rounded_rest = read<float>(rest_of_few);
+    const double digits = dtype == BSQ_FLOAT16 ? 0x1p-11 : 0x1p-8;
+    for (size_t i = 0; i < x.size(); ++i) {
+      CHECK_NEAR(quantized[i], expected.quantized[i], digits);
+      CHECK_NEAR(gradient[i], expected_gradient[i], digits * std::abs(expected_gradient[i]) + 1e-5);
+      CHECK_NEAR(rounded_rest[i], rest[i], digits);
+    }
+    for (int64_t level = 0; level < 3; ++level) {
+      CHECK(same_losses(
+          losses_of(make<bsq_quantization>(bsq_residual_quantization_level, result.get(), level)),
+          expected.losses[static_cast<size_t>(level)]));
+    }
+  }
+}
+
+// What is left over of (1, 1, 1, 1) is 0 itself, and its bit that of the rule.
+TEST(residuals_of_nothing) {
+  bsq_options options = options_for(4);
+  options.inverse_temperature = 3;
+  options.commitment_weight = 0.25;
+  const std::vector<double> x{1, 1, 1, 1, -2, -2, -2, -2};
+  for (const int32_t tie : {BSQ_TIE_ZERO, BSQ_TIE_ONE}) {
+    options.tie = tie;
+    ResidualForward<double> result;
+    CHECK_OK(residual_forward(options, 3, {2}, x, result));
+    const int64_t bits = tie == BSQ_TIE_ONE ? 15 : 0;
+    CHECK((result.indices == Indices{15, bits, 15 - bits, 0, bits, 15 - bits}));
+    std::vector<double> rest;
+    CHECK_OK(residual_rows(options, 1, {2}, x, rest));
+    CHECK(rest == std::vector<double>(8, 0));
+    // A row of zeros is as far from each corner.
+    bsq_losses expected = empty_losses();
+    CHECK_OK(losses(options, {2}, rest, expected));
+    CHECK(same_losses(result.losses[1], expected));
+    CHECK_NEAR(expected.per_sample_entropy, 4 * std::log(2.0), 1e-9);
+    CHECK_NEAR(expected.commitment, 1, 1e-12);
+    std::vector<double> gradient;
+    CHECK_OK(residual_backward(options, 3, {2}, x, {}, {0, 2, 0}, gradient));
+    CHECK(gradient == std::vector<double>(8, 0));
+  }
+}
+
 TEST(the_first_levels_are_decoded_alone) {
   const bsq_options options = options_for(13);
   const Batch batch{300};

@@ -728,6 +728,11 @@ BSQ_API bsq_status* bsq_quantization_backward(const bsq_quantization* quantizati
 /*
  * Residual codes of tensors: see "Residual codes". Indices have the leading dimensions, then L,
  * then K where K > 1, then G where G > 1.
+ *
+ * float16 has the quantized components of up to 9 levels, and bfloat16 of up to 6, near enough to
+ * tell them apart: with more, codes_to_indices refuses the type, though decode rounds to it.
+ * Residuals, too, are rounded to the type of x: that of a level of float16 or bfloat16 rows has
+ * other signs, in places, than the level has, so take those of x in float32.
  */
 BSQ_API bsq_status* bsq_tensor_residual_encode(const bsq_options* options, int64_t levels,
                                                const bsq_tensor* x, bsq_tensor** indices);
