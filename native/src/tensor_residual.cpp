@@ -173,8 +173,8 @@ TensorValue residual_of(const Options& options, int64_t level, const TensorValue
   check_rows_shape(options, shape(x.tensor), "x");
   TensorValue residual = residual_of_rows(options, level, x);
   if (uses_operators(options, device(x.tensor))) {
-    operators::Result signs = operators::encode(options.with_indices(), as_rows(options, x.tensor));
-    residual.findings = with(residual.findings, std::move(signs.finding));
+    residual.findings =
+        with(residual.findings, operators::find_non_finite(options, as_rows(options, x.tensor)));
   }
   return {to(residual.tensor, dtype(x.tensor)), residual.findings};
 }

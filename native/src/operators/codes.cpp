@@ -191,6 +191,14 @@ Quantized quantize(const Options& options, const Rows& x) {
   return {std::move(quantized), signs.indices(), find_non_finite(grouped, x, signs.refused_rows())};
 }
 
+std::shared_ptr<const Finding> find_non_finite(const Options& options, const Rows& x) {
+  const Tensor refused_rows = empty({x.count()}, DType::kUInt8, device(x.tensor()));
+  x.for_each_part(chunk_rows(options), [&](const Part& part) {
+    copy(any(not_finite(x.read(part)), 1), rows_of(refused_rows, part));
+  });
+  return find_non_finite(options, x, refused_rows);
+}
+
 Result encode(const Options& options, const Rows& x) {
   Signs signs(options, x);
   x.for_each_part(chunk_rows(options), [&](const Part& part) {

@@ -25,6 +25,9 @@ struct Quantized {
 
 [[nodiscard]] Quantized quantize(const Options& options, const Rows& x);
 
+// The finding about codes that are not finite. NULL where these are let through.
+[[nodiscard]] std::shared_ptr<const Finding> find_non_finite(const Options& options, const Rows& x);
+
 // int64 indices [rows, row_indices].
 [[nodiscard]] Result encode(const Options& options, const Rows& x);
 

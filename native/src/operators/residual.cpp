@@ -36,6 +36,35 @@ Tensor level_of(const Options& options, const Tensor& indices, int64_t level) {
   return narrow(indices, 1, level * options.row_indices(), options.row_indices());
 }
 
+// What the levels leave over of rows, one level after the other.
+class Residuals {
+ public:
+  // Of level 0.
+  Residuals(const Options& options, const Tensor& rows)
+      : options_(options),
+        rest_(UnitCodes(options, rows).unit),
+        signs_(reshape(rows, shape(rest_))) {}
+
+  void take_level() {
+    const double scale = options_.code_scale() * level_scale(level_);
+    rest_ =
+        sub(rest_, where(ones_of(options_, signs_), number(scale, rest_), number(-scale, rest_)));
+    signs_ = rest_;
+    ++level_;
+  }
+
+  // float64 [rows, row_length]
+  [[nodiscard]] Tensor rows() const {
+    return reshape(rest_, {shape(rest_)[0], options_.row_length()});
+  }
+
+ private:
+  const Options& options_;
+  Tensor rest_;   // [rows, codebooks, code_dim]
+  Tensor signs_;  // what has the level's: x first, for u may have lost a sign to underflow
+  int64_t level_ = 0;
+};
+
 // The numbers that have a bit for each level, in float64, and whether there are such.
 struct LevelBits {
   LevelBits(const Options& options, int64_t levels, const Tensor& quantized)
@@ -62,15 +91,11 @@ struct LevelBits {
 Rows residual_of(const Options& options, int64_t level, const Rows& x, DType dtype) {
   Rows residual = Rows::empty(options, x.items(), x.positions(), dtype, device(x.tensor()));
   x.for_each_part(chunk_rows(options), [&](const Part& part) {
-    const UnitCodes codes(options, x.read(part));
-    Tensor rest = codes.unit;
+    Residuals rest(options, x.read(part));
     for (int64_t i = 0; i < level; ++i) {
-      const double scale = options.code_scale() * level_scale(i);
-      // u may have lost the sign of x to underflow.
-      const Tensor ones = ones_of(options, i == 0 ? codes.x : rest);
-      rest = sub(rest, where(ones, number(scale, rest), number(-scale, rest)));
+      rest.take_level();
     }
-    residual.write(rest, part);
+    residual.write(rest.rows(), part);
   });
   return residual;
 }
@@ -80,10 +105,17 @@ Result residual_encode(const Options& options, int64_t levels, const Rows& x) {
       empty({x.count(), levels * options.row_indices()}, DType::kInt64, device(x.tensor()));
   const Result first = encode(options, x);
   copy(first.tensor, level_of(options, indices, 0));
-  for (int64_t level = 1; level < levels; ++level) {
-    const Rows residual = residual_of(options, level, x, DType::kFloat64);
-    copy(encode(lenient(options), residual).tensor, level_of(options, indices, level));
+  if (levels == 1) {
+    return {indices, first.finding};
   }
+  x.for_each_part(chunk_rows(options), [&](const Part& part) {
+    Residuals rest(options, x.read(part));
+    for (int64_t level = 1; level < levels; ++level) {
+      rest.take_level();
+      copy(encode(lenient(options), Rows(unsqueeze(rest.rows(), 0))).tensor,
+           level_of(options, rows_of(indices, part), level));
+    }
+  });
   return {indices, first.finding};
 }
 
