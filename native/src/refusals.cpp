@@ -62,8 +62,10 @@ void refuse_code(int64_t row, int64_t column, double value) {
 void refuse_level_sum(const Options& options, int64_t levels, int64_t row, int64_t column,
                       double value) {
   fail(Code::kInvalidArgument, "quantized[", row, ", ", column, "] is ", value, ", which ", levels,
-       " levels do not give: expected an odd multiple of ", options.level_step(levels), ", up to ",
-       (int64_t{1} << levels) - 1, " of them");
+       levels == 1 ? " level does not give: expected +-"
+                   : " levels do not give: expected an odd multiple of ",
+       options.level_step(levels),
+       levels == 1 ? "" : ", up to " + std::to_string((int64_t{1} << levels) - 1) + " of them");
 }
 
 }  // namespace bsq

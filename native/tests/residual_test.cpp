@@ -717,6 +717,9 @@ TEST(refusals_name_the_values) {
   grouped.group_size = 3;
   CHECK_FAILS(residual_decode(grouped, 2, 2, {1}, {0, 0, 0, -1}, quantized), BSQ_INVALID_ARGUMENT,
               "indices[0, 1, 1] is -1, expected 0 to 7 for group_size 3");
+  quantized.assign(6, 1);
+  CHECK_FAILS(residual_codes_to_indices(options, 1, {2}, quantized, indices), BSQ_INVALID_ARGUMENT,
+              "quantized[0, 0] is 1, which 1 level does not give: expected +-0.577350269");
   const bsq_options wide = options_for(64);
   CHECK_REFUSED(residual_encode(wide, 2, {1}, std::vector<float>(64, 1), indices),
                 BSQ_INVALID_ARGUMENT, "code_dim");
@@ -755,6 +758,111 @@ TEST(refusals_name_the_values) {
                                                      bytes(one), grad.data(), bytes(grad))),
                   BSQ_INVALID_ARGUMENT, "grad_aux_losses has 8 bytes");
   }
+}
+
+// More components than operators take at once.
+TEST(rows_in_several_parts) {
+  if (path() != Path::kOperators) {
+    SKIP("only operators work on parts");
+    return;
+  }
+  const bsq_options options = on_path(options_for(63));
+  const std::vector<float> x = Random(12).normals<float>(int64_t{70000} * 63);
+  const Tensor rows = tensor_of(x, {70000, 63});
+  Indices expected(size_t{70000} * 3);
+  const bsq_options on_host = options_for(63);
+  CHECK_OK(bsq_host_residual_encode(&on_host, 3, BSQ_FLOAT32, 70000, 1, x.data(), bytes(x),
+                                    expected.data(), bytes(expected)));
+  CHECK(read<int64_t>(make(bsq_tensor_residual_encode, &options, int64_t{3}, rows.get())) ==
+        expected);
+}
+
+// Analytical entropies, of a share of the rows.
+TEST(other_losses_of_levels) {
+  Random random(13);
+  for (const int32_t form : {BSQ_ENTROPY_EXACT, BSQ_ENTROPY_ANALYTICAL}) {
+    bsq_options options = options_for(6);
+    options.codebooks = 2;
+    options.entropy_form = form;
+    options.inverse_temperature = 3;
+    options.entropy_fraction = 0.4;
+    options.entropy_seed = 5;
+    Batch batch{4, 5};
+    batch.mask.assign(20, 1);
+    batch.mask[3] = 0;
+    const std::vector<double> x = random.normals<double>(240);
+    ResidualForward<double> result;
+    CHECK_OK(residual_forward(options, 3, batch, x, result));
+    std::vector<double> sum(x.size(), 0);
+    for (int64_t level = 0; level < 3; ++level) {
+      std::vector<double> rest;
+      CHECK_OK(residual_rows(options, level, batch, x, rest));
+      bsq_losses expected = empty_losses();
+      CHECK_OK(losses(options, batch, level == 0 ? x : rest, expected));
+      CHECK(same_losses(result.losses[static_cast<size_t>(level)], expected));
+      CHECK_EQ(expected.entropy_rows, 7);
+      // Through the residual to u, and through u to x.
+      std::vector<double> of_rest;
+      CHECK_OK(backward(options, batch, rest, {}, {}, 1, of_rest));
+      if (level == 0) {
+        CHECK_OK(backward(options, batch, x, {}, {}, 1, of_rest));
+      } else {
+        std::vector<double> of_x;
+        CHECK_OK(backward(options, batch, x, {}, of_rest, 0, of_x));
+        of_rest = of_x;
+      }
+      for (size_t i = 0; i < sum.size(); ++i) {
+        sum[i] += of_rest[i];
+      }
+    }
+    std::vector<double> gradient;
+    CHECK_OK(residual_backward(options, 3, batch, x, {}, {1, 1, 1}, gradient));
+    double error = 0;
+    for (size_t i = 0; i < sum.size(); ++i) {
+      error = std::max(error, std::abs(gradient[i] - sum[i]));
+    }
+    CHECK_NEAR(error, 0, 1e-12);
+  }
+}
+
+// Columns of a longer row, every second one.
+TEST(strided_rows) {
+  if (path() == Path::kHost) {
+    SKIP("the host path has no strides");
+    return;
+  }
+  const bsq_options options = on_path(options_for(5));
+  const Batch batch{30};
+  const std::vector<float> wide = Random(14).normals<float>(30 * 12);
+  std::vector<float> x;
+  for (size_t row = 0; row < 30; ++row) {
+    for (size_t d = 0; d < 5; ++d) {
+      x.push_back(wide[row * 12 + 1 + 2 * d]);
+    }
+  }
+  const std::vector<int64_t> shape{30, 5};
+  const std::vector<int64_t> strides{12, 2};
+  const Tensor strided =
+      make(bsq_tensor_borrow, BSQ_FLOAT32, BSQ_DEVICE_CPU, 0, shape.data(), strides.data(),
+           int64_t{2}, static_cast<const void*>(wide.data() + 1), bytes(wide) - 4);
+  ResidualForward<float> expected;
+  CHECK_OK(residual_forward(options, 3, batch, x, expected));
+  CHECK(read<int64_t>(make(bsq_tensor_residual_encode, &options, int64_t{3}, strided.get())) ==
+        expected.indices);
+  const auto result = make<bsq_residual_quantization>(bsq_tensor_residual_forward, &options,
+                                                      int64_t{3}, strided.get(), nullptr);
+  CHECK(same_bytes(read<float>(make(bsq_residual_quantization_quantized, result.get())),
+                   expected.quantized));
+  std::vector<float> rest;
+  CHECK_OK(residual_rows(options, 2, batch, x, rest));
+  CHECK(same_bytes(read<float>(make(bsq_tensor_residual, &options, int64_t{2}, strided.get())),
+                   rest));
+  const std::vector<double> weights{1, 1, 1};
+  std::vector<float> gradient;
+  CHECK_OK(residual_backward(options, 3, batch, x, x, weights, gradient));
+  CHECK(same_bytes(read<float>(make(bsq_residual_quantization_backward, result.get(), strided.get(),
+                                    weights.data(), bytes(weights))),
+                   gradient));
 }
 
 TEST(codes_without_indices_have_residuals) {
