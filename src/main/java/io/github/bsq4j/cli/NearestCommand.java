@@ -78,7 +78,16 @@ final class NearestCommand implements Callable<Integer> {
     }
 
     private String kind() {
-      return file.type() == NpyType.INT64 ? "indices" : "codes of " + bytes + " bytes";
+      return file.type() == NpyType.INT64
+          ? "indices"
+          : file.type() + " codes of " + bytes + " bytes";
+    }
+
+    /** Whether they differ from others in the form of their bytes alone. */
+    private boolean differInForm(Packed other) {
+      return file.type() != NpyType.INT64
+          && other.file.type() != NpyType.INT64
+          && bytes == other.bytes;
     }
   }
 
@@ -96,7 +105,10 @@ final class NearestCommand implements Callable<Integer> {
                 + codes
                 + " "
                 + searched.kind()
-                + "; expected the same");
+                + "; expected the same"
+                + (queries.differInForm(searched)
+                    ? ": convert --from=ubinary --to=binary turns uint8 into int8, and back"
+                    : ""));
       }
       if (k < 1 || k > searched.count()) {
         throw new InputException(

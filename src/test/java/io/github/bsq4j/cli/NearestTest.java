@@ -59,6 +59,25 @@ class NearestTest {
     }
   }
 
+  /** ubinary and binary have the same bits in other bytes: a distance between them says nothing. */
+  @Test
+  void bytesOfTwoForms() throws Exception {
+    Npy.write(query, "|u1", false, "(1, 2)", 0, 255);
+    Npy.write(codes, "|i1", false, "(2, 2)", -128, 127, 0, 0);
+    Cli.run("nearest", query, codes, "--k=1")
+        .assertRefused(
+            query
+                + ": holds uint8 codes of 2 bytes, but "
+                + codes
+                + " int8 codes of 2 bytes; expected the same: convert --from=ubinary --to=binary"
+                + " turns uint8 into int8, and back");
+    Path converted = folder.resolve("converted.npy");
+    Cli.run("convert", query, converted, "--from=ubinary", "--to=binary", "--code-dim=16")
+        .assertText();
+    JsonObject json = Cli.run("nearest", converted, codes, "--k=1", "--json").assertJson(0);
+    assertEquals("[[{\"position\":0,\"distance\":0}]]", json.get("nearest").toString());
+  }
+
   @Test
   void whatDoesNotFit() throws Exception {
     Npy.write(query, "|u1", false, "(1, 2)", 0, 1);
@@ -69,10 +88,14 @@ class NearestTest {
     Cli.run("nearest", query, codes).assertMisused("Missing required option: '--k=K'");
     Npy.write(codes, "|u1", false, "(1, 3)", 0, 1, 2);
     Cli.run("nearest", query, codes, "--k=1")
-        .assertRefused(query + ": holds codes of 2 bytes, but " + codes + " codes of 3 bytes");
+        .assertRefused(
+            query
+                + ": holds uint8 codes of 2 bytes, but "
+                + codes
+                + " uint8 codes of 3 bytes; expected the same\n");
     Npy.writeIndices(codes, "(2,)", 1, 2);
     Cli.run("nearest", query, codes, "--k=1")
-        .assertRefused(query + ": holds codes of 2 bytes, but " + codes + " indices");
+        .assertRefused(query + ": holds uint8 codes of 2 bytes, but " + codes + " indices");
     Npy.write(codes, "(2,)", 1, 2);
     Cli.run("nearest", query, codes, "--k=1")
         .assertRefused(codes + ": found elements of type float32; expected uint8 or int8");
