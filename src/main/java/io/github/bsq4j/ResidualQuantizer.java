@@ -181,30 +181,49 @@ public final class ResidualQuantizer {
     return decode(indices, levels);
   }
 
+  /** As {@link #decode(long[])}, in double precision. */
+  public double[] decodeToDouble(long[] indices) {
+    return decodeToDouble(indices, levels);
+  }
+
   /** The sums of the first {@code usedLevels} levels, of indices of whole rows. */
   public float[] decode(long[] indices, int usedLevels) {
-    Batch batch = batchOfIndices(indices);
-    float[] quantized = new float[shapes.arrayLength(batch)];
-    decode(
-        MemorySegment.ofArray(indices),
-        batch,
-        usedLevels,
-        DType.FLOAT32,
-        MemorySegment.ofArray(quantized));
-    return quantized;
+    return decode(indices, batchOfIndices(indices), usedLevels);
   }
 
   /** As {@link #decode(long[], int)}, in double precision. */
   public double[] decodeToDouble(long[] indices, int usedLevels) {
-    Batch batch = batchOfIndices(indices);
+    return decodeToDouble(indices, batchOfIndices(indices), usedLevels);
+  }
+
+  /** The sums of all levels, of indices that are those of this batch. */
+  public float[] decode(long[] indices, Batch batch) {
+    return decode(indices, batch, levels);
+  }
+
+  /** As {@link #decode(long[], Batch)}, in double precision. */
+  public double[] decodeToDouble(long[] indices, Batch batch) {
+    return decodeToDouble(indices, batch, levels);
+  }
+
+  /** The sums of the first {@code usedLevels} levels, of indices that are those of this batch. */
+  public float[] decode(long[] indices, Batch batch, int usedLevels) {
+    requireIndices(indices, batch);
+    float[] quantized = new float[shapes.arrayLength(batch)];
+    return decode(indices, batch, usedLevels, HostArray.of("quantized", quantized));
+  }
+
+  /** As {@link #decode(long[], Batch, int)}, in double precision. */
+  public double[] decodeToDouble(long[] indices, Batch batch, int usedLevels) {
+    requireIndices(indices, batch);
     double[] quantized = new double[shapes.arrayLength(batch)];
+    return decode(indices, batch, usedLevels, HostArray.of("quantized", quantized));
+  }
+
+  private <A> A decode(long[] indices, Batch batch, int usedLevels, HostArray<A> quantized) {
     decode(
-        MemorySegment.ofArray(indices),
-        batch,
-        usedLevels,
-        DType.FLOAT64,
-        MemorySegment.ofArray(quantized));
-    return quantized;
+        MemorySegment.ofArray(indices), batch, usedLevels, quantized.dtype(), quantized.segment());
+    return quantized.values();
   }
 
   /**
@@ -213,7 +232,8 @@ public final class ResidualQuantizer {
    * @param arena where the result lives
    * @param indices of an integer type
    * @param usedLevels 1 to {@link #levels}
-   * @param dtype the floating-point type of the result
+   * @param dtype the floating-point type of the result. FLOAT16 tells up to 9 levels apart, and
+   *     BFLOAT16 up to 6: with more, codesToIndices refuses what they round to.
    * @return vectors of {@code dtype}
    */
   public Tensor decode(Arena arena, Tensor indices, int usedLevels, DType dtype) {
@@ -253,22 +273,37 @@ public final class ResidualQuantizer {
 
   /** The indices of {@code quantized}, which holds whole rows. */
   public long[] codesToIndices(float[] quantized) {
-    return codesToIndices(HostArray.of("quantized", quantized));
+    HostArray<float[]> rows = HostArray.of("quantized", quantized);
+    return codesToIndices(rows, shapes.batch(rows));
   }
 
   /** The indices of {@code quantized}, which holds whole rows. */
   public long[] codesToIndices(double[] quantized) {
-    return codesToIndices(HostArray.of("quantized", quantized));
+    HostArray<double[]> rows = HostArray.of("quantized", quantized);
+    return codesToIndices(rows, shapes.batch(rows));
   }
 
-  private long[] codesToIndices(HostArray<?> quantized) {
-    Batch batch = shapes.batch(quantized);
+  /** The indices of {@code quantized}, which holds this batch. */
+  public long[] codesToIndices(float[] quantized, Batch batch) {
+    return codesToIndices(HostArray.of("quantized", quantized), batch);
+  }
+
+  /** The indices of {@code quantized}, which holds this batch. */
+  public long[] codesToIndices(double[] quantized, Batch batch) {
+    return codesToIndices(HostArray.of("quantized", quantized), batch);
+  }
+
+  private long[] codesToIndices(HostArray<?> quantized, Batch batch) {
+    shapes.requireRows(quantized, batch);
     long[] indices = newIndices(batch);
     codesToIndices(quantized.segment(), quantized.dtype(), batch, MemorySegment.ofArray(indices));
     return indices;
   }
 
-  /** The indices of {@code quantized}, vectors of a floating-point type. */
+  /**
+   * The indices of {@code quantized}, vectors of a floating-point type: FLOAT16 for up to 9 levels,
+   * BFLOAT16 for up to 6.
+   */
   public Tensor codesToIndices(Arena arena, Tensor quantized) {
     options.requireIndices();
     shapes.requireVectors("quantized", quantized);
@@ -303,22 +338,39 @@ public final class ResidualQuantizer {
   /** The residual of {@code x}, which holds whole rows. */
   public float[] residual(int level, float[] x) {
     HostArray<float[]> rows = HostArray.of("x", x);
-    float[] residual = new float[x.length];
-    residual(
-        level, rows.segment(), rows.dtype(), shapes.batch(rows), MemorySegment.ofArray(residual));
-    return residual;
+    return residual(level, rows, shapes.batch(rows), HostArray.of("residual", new float[x.length]));
   }
 
   /** The residual of {@code x}, which holds whole rows. */
   public double[] residual(int level, double[] x) {
     HostArray<double[]> rows = HostArray.of("x", x);
-    double[] residual = new double[x.length];
-    residual(
-        level, rows.segment(), rows.dtype(), shapes.batch(rows), MemorySegment.ofArray(residual));
-    return residual;
+    return residual(
+        level, rows, shapes.batch(rows), HostArray.of("residual", new double[x.length]));
   }
 
-  /** The residual of {@code x}, vectors of a floating-point type, which is also the result's. */
+  /** The residual of {@code x}, which holds this batch. */
+  public float[] residual(int level, float[] x, Batch batch) {
+    HostArray<float[]> rows = HostArray.of("x", x);
+    return residual(level, rows, batch, HostArray.of("residual", new float[x.length]));
+  }
+
+  /** The residual of {@code x}, which holds this batch. */
+  public double[] residual(int level, double[] x, Batch batch) {
+    HostArray<double[]> rows = HostArray.of("x", x);
+    return residual(level, rows, batch, HostArray.of("residual", new double[x.length]));
+  }
+
+  private <A> A residual(int level, HostArray<A> x, Batch batch, HostArray<A> residual) {
+    shapes.requireRows(x, batch);
+    residual(level, x.segment(), x.dtype(), batch, residual.segment());
+    return residual.values();
+  }
+
+  /**
+   * The residual of {@code x}, vectors of a floating-point type, which is also the result's.
+   * Rounded to FLOAT16 or BFLOAT16 it has other signs, in places, than the level has: take that of
+   * {@code x.to(arena, DType.FLOAT32)}.
+   */
   public Tensor residual(Arena arena, int level, Tensor x) {
     requireLevel(level);
     shapes.requireVectors("x", x);
@@ -545,10 +597,26 @@ public final class ResidualQuantizer {
     int count = indicesPerRow();
     if (requireNonNull(indices, "indices").length % count != 0) {
       throw new IllegalArgumentException(
-          "indices has %d elements, which are no whole rows of %d (levels %d, codebooks %d, groups %d)"
-              .formatted(indices.length, count, levels, options.codebooks(), options.groups()));
+          "indices has %d elements, which are no whole rows of %s"
+              .formatted(indices.length, indicesName()));
     }
     return Batch.of(indices.length / count);
+  }
+
+  /** A longer array would do, but whoever passes one means all of it. */
+  private void requireIndices(long[] indices, Batch batch) {
+    int length = requireNonNull(indices, "indices").length;
+    long rows = requireNonNull(batch, "batch").rows();
+    int count = indicesPerRow();
+    if (length % count != 0 || length / count != rows) {
+      throw new IllegalArgumentException(
+          "indices has %d elements, expected %d rows of %s".formatted(length, rows, indicesName()));
+    }
+  }
+
+  private String indicesName() {
+    return "%d (levels %d, codebooks %d, groups %d)"
+        .formatted(indicesPerRow(), levels, options.codebooks(), options.groups());
   }
 
   private void requireUsed(int usedLevels) {

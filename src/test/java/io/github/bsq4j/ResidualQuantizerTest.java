@@ -85,6 +85,50 @@ class ResidualQuantizerTest {
         ResidualQuantizer.create(OPTIONS, 2).decode(first), quantizer.decode(indices, 2));
   }
 
+  /** Channels that come second, of items with positions: as the same rows one after the other. */
+  @Test
+  void batchesOfArrays() {
+    int items = 4;
+    int positions = 15;
+    Batch batch = Batch.of(items, positions);
+    ResidualQuantizer channelFirst =
+        ResidualQuantizer.create(OPTIONS.toBuilder().channelFirst(true).build(), LEVELS);
+    double[] rows = randomRows(6);
+    double[] x = channelsFirst(rows, items, positions);
+    long[] indices = quantizer.encode(rows);
+    assertArrayEquals(indices, channelFirst.encode(x, batch));
+    assertArrayEquals(indices, quantizer.encode(rows, batch));
+    for (int used = 1; used <= LEVELS; used++) {
+      double[] expected = channelsFirst(quantizer.decodeToDouble(indices, used), items, positions);
+      assertArrayEquals(expected, channelFirst.decodeToDouble(indices, batch, used));
+      assertArrayEquals(quantizer.decode(indices, used), quantizer.decode(indices, batch, used));
+      assertArrayEquals(floats(expected), channelFirst.decode(indices, batch, used), 1e-7f);
+    }
+    double[] quantized = channelFirst.decodeToDouble(indices, batch);
+    assertArrayEquals(
+        channelsFirst(quantizer.decodeToDouble(indices), items, positions), quantized);
+    assertArrayEquals(indices, channelFirst.codesToIndices(quantized, batch));
+    assertArrayEquals(
+        indices, channelFirst.codesToIndices(channelFirst.decode(indices, batch), batch));
+    double[] residual = channelsFirst(quantizer.residual(2, rows), items, positions);
+    assertArrayEquals(residual, channelFirst.residual(2, x, batch));
+    assertArrayEquals(floats(residual), channelFirst.residual(2, floats(x), batch), 1e-6f);
+  }
+
+  /** [items, positions, 12] as [items, 12, positions]. */
+  private static double[] channelsFirst(double[] rows, int items, int positions) {
+    double[] result = new double[rows.length];
+    for (int item = 0; item < items; item++) {
+      for (int position = 0; position < positions; position++) {
+        for (int d = 0; d < 12; d++) {
+          result[(item * 12 + d) * positions + position] =
+              rows[(item * positions + position) * 12 + d];
+        }
+      }
+    }
+    return result;
+  }
+
   @Test
   void oneLevelIsTheQuantizerItself() {
     float[] x = floats(randomRows(3));
@@ -166,6 +210,15 @@ class ResidualQuantizerTest {
     assertRefused(
         "indices has 15 elements, which are no whole rows of 16 (levels 4, codebooks 2, groups 2)",
         () -> quantizer.decode(new long[15]));
+    assertRefused(
+        "indices has 32 elements, expected 3 rows of 16 (levels 4, codebooks 2, groups 2)",
+        () -> quantizer.decode(new long[32], Batch.of(3)));
+    assertRefused(
+        "quantized has 24 elements, expected 3 rows of 2 codebooks of codeDim 6",
+        () -> quantizer.codesToIndices(new float[24], Batch.of(3)));
+    assertRefused(
+        "x has 24 elements, expected 3 rows of 2 codebooks of codeDim 6",
+        () -> quantizer.residual(1, new double[24], Batch.of(3)));
     assertRefused("level is 5, expected 0 to 4", () -> quantizer.residual(5, new float[12]));
     assertRefused(
         "gradAuxLosses has 2 elements, expected one for each of 4 levels, or a single one",
