@@ -26,12 +26,14 @@ def main():
         "binary": (ubinary - 128).astype(np.int8),
         # faiss::fvec2bitvec
         "faiss": np.packbits(x >= 0, axis=-1, bitorder="little"),
+        "little": np.packbits(x > 0, axis=-1, bitorder="little"),
     }
     if code_dim <= 63:
         most_first = 2 ** np.arange(code_dim - 1, -1, -1, dtype=np.int64)
         files["speechbrain"] = ((x > 0) * most_first).sum(-1)
         files["seed-voken"] = ((x > 0) * most_first[::-1]).sum(-1)
-        files["kronos"] = ((x >= 0) * most_first[::-1]).sum(-1)
+        # BSQuantizer.forward: bits_to_indices takes what BinarySphericalQuantizer.quantize gives
+        files["kronos"] = ((np.where(x > 0, 1, -1) >= 0) * most_first[::-1]).sum(-1)
     for name, values in files.items():
         np.ascontiguousarray(values).tofile(folder / name)
 

@@ -32,9 +32,13 @@ public record Convention(BitOrder bitOrder, TieRule tie, CodeScale codeScale, By
   public static final Convention SEED_VOKEN =
       new Convention(BitOrder.LEAST_SIGNIFICANT_FIRST, TieRule.ZERO, CodeScale.ONE, ByteForm.PLAIN);
 
-  /** Kronos' tokenizer: the first bit is the least significant, and a 0 gives a 1. */
+  /**
+   * Kronos' tokenizer: the first bit is the least significant. (It takes bits by {@code >= 0} of
+   * codes of ±1/√D that {@code > 0} has made, so that a 0 gives a 0.)
+   */
   public static final Convention KRONOS =
-      new Convention(BitOrder.LEAST_SIGNIFICANT_FIRST, TieRule.ONE, CodeScale.UNIT, ByteForm.PLAIN);
+      new Convention(
+          BitOrder.LEAST_SIGNIFICANT_FIRST, TieRule.ZERO, CodeScale.UNIT, ByteForm.PLAIN);
 
   /** {@code numpy.packbits(x > 0)}, and sentence-transformers' {@code ubinary}. */
   public static final Convention UBINARY =

@@ -38,7 +38,7 @@ class ConventionTest {
         new long[] {0b10010, 0b10110}, quantizer(5, Convention.SPEECHBRAIN).encode(X));
     assertArrayEquals(new long[] {0b10010, 0b10110}, quantizer(5, Convention.BSQ_VIT).encode(X));
     assertArrayEquals(new long[] {0b01001, 0b01101}, quantizer(5, Convention.SEED_VOKEN).encode(X));
-    assertArrayEquals(new long[] {0b11101, 0b01101}, quantizer(5, Convention.KRONOS).encode(X));
+    assertArrayEquals(new long[] {0b01001, 0b01101}, quantizer(5, Convention.KRONOS).encode(X));
     assertArrayEquals(
         new byte[] {(byte) 0b10010101, (byte) 0b10000000},
         quantizer(10, Convention.UBINARY).packBytes(X));
