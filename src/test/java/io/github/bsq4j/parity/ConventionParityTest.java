@@ -17,7 +17,10 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Codes in every convention, as numpy makes them of the same vectors. */
+/**
+ * Codes in every convention, as numpy makes them of the same vectors. A failure names the run's
+ * seed; {@code -Dbsq4j.seed=N} runs its cases again.
+ */
 class ConventionParityTest {
   private static final int ROWS = 100;
   private static final long SEED =
@@ -40,7 +43,7 @@ class ConventionParityTest {
     read("x").asFloatBuffer().get(x);
     for (String name : new String[] {"ubinary", "binary", "faiss"}) {
       byte[] expected = bytes(name);
-      assertArrayEquals(expected, quantizer(codeDim, name).packBytes(x), name);
+      assertArrayEquals(expected, quantizer(codeDim, name).packBytes(x), seeded(name));
       for (String other : new String[] {"ubinary", "binary"}) {
         if (!name.equals("faiss")) { // which has other bits, where components are 0
           CodeConverter converter =
@@ -49,13 +52,14 @@ class ConventionParityTest {
                   CodeLayout.BYTES,
                   options(codeDim, other),
                   CodeLayout.BYTES);
-          assertArrayEquals(bytes(other), converter.toBytes(expected), name + " to " + other);
+          assertArrayEquals(
+              bytes(other), converter.toBytes(expected), seeded(name + " to " + other));
         }
       }
     }
     if (codeDim <= QuantizerOptions.MAX_GROUP_SIZE) {
       for (String name : new String[] {"speechbrain", "seed-voken", "kronos"}) {
-        assertArrayEquals(longs(name), quantizer(codeDim, name).encode(x), name);
+        assertArrayEquals(longs(name), quantizer(codeDim, name).encode(x), seeded(name));
       }
       CodeConverter converter =
           CodeConverter.create(
@@ -63,8 +67,12 @@ class ConventionParityTest {
               CodeLayout.INDICES,
               options(codeDim, "faiss"),
               CodeLayout.BYTES);
-      assertArrayEquals(bytes("little"), converter.toBytes(longs("kronos")));
+      assertArrayEquals(bytes("little"), converter.toBytes(longs("kronos")), seeded("kronos"));
     }
+  }
+
+  private static String seeded(String what) {
+    return "seed " + SEED + ", " + what;
   }
 
   private static QuantizerOptions options(int codeDim, String convention) {

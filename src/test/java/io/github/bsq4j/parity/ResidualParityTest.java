@@ -24,12 +24,17 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** Residual codes, their losses and gradients, as PyTorch makes them of the same vectors. */
+/**
+ * Residual codes, their losses and gradients, as PyTorch makes them of the same vectors. A failure
+ * names the run's seed; {@code -Dbsq4j.seed=N} runs its cases again.
+ */
 @OnDevice
 class ResidualParityTest {
   private static final int ROWS = 80;
   private static final long SEED =
       Long.getLong("bsq4j.seed", System.currentTimeMillis() % 1_000_000);
+
+  private static final String SEEDED = "seed " + SEED;
 
   @TempDir private Path folder;
 
@@ -58,28 +63,29 @@ class ResidualParityTest {
     ResidualQuantizer quantizer = ResidualQuantizer.create(options, levels);
     double[] x = doubles("x");
     HostResidualQuantization<double[]> result = quantizer.forward(x);
-    assertArrayEquals(longs("indices"), result.indices());
-    assertArrayEquals(doubles("quantized"), result.quantized(), 1e-14);
+    assertArrayEquals(longs("indices"), result.indices(), SEEDED);
+    assertArrayEquals(doubles("quantized"), result.quantized(), 1e-14, SEEDED);
     double[] losses = doubles("losses");
     for (int level = 0; level < levels; level++) {
-      assertEquals(losses[level], result.losses().get(level).auxLoss(), 1e-10);
+      assertEquals(losses[level], result.losses().get(level).auxLoss(), 1e-10, SEEDED);
     }
     double[] gradient =
         quantizer.backward(x, Batch.of(ROWS), doubles("cotangent"), doubles("weights"));
-    assertArrayEquals(doubles("gradient"), gradient, 1e-9);
+    assertArrayEquals(doubles("gradient"), gradient, 1e-9, SEEDED);
 
     ResidualQuantizer operators =
         ResidualQuantizer.create(
             options.toBuilder().implementation(Implementation.OPERATORS).build(), levels);
     try (Arena arena = Arena.ofConfined()) {
       ResidualQuantization byOperators = operators.forward(arena, tensor(arena, x));
-      assertArrayEquals(longs("indices"), byOperators.indices().toLongArray());
+      assertArrayEquals(longs("indices"), byOperators.indices().toLongArray(), SEEDED);
       assertArrayEquals(
           doubles("gradient"),
           byOperators
               .backward(arena, tensor(arena, doubles("cotangent")), doubles("weights"))
               .toDoubleArray(),
-          1e-9);
+          1e-9,
+          SEEDED);
     }
   }
 
