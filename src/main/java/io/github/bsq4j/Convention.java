@@ -57,10 +57,12 @@ public record Convention(BitOrder bitOrder, TieRule tie, CodeScale codeScale, By
   private static Map<String, Convention> presets() {
     Map<String, Convention> presets = new LinkedHashMap<>();
     presets.put("speechbrain", SPEECHBRAIN);
+    presets.put("focalcodec", SPEECHBRAIN);
     presets.put("bsq-vit", BSQ_VIT);
     presets.put("seed-voken", SEED_VOKEN);
     presets.put("kronos", KRONOS);
     presets.put("ubinary", UBINARY);
+    presets.put("numpy", UBINARY);
     presets.put("binary", BINARY);
     presets.put("faiss", FAISS);
     return Collections.unmodifiableMap(presets);
@@ -74,8 +76,8 @@ public record Convention(BitOrder bitOrder, TieRule tie, CodeScale codeScale, By
   }
 
   /**
-   * A preset by its name, as the command line has it: "speechbrain", "bsq-vit", "seed-voken",
-   * "kronos", "ubinary", "binary" or "faiss".
+   * A preset by its name, as the command line has it: "speechbrain", "focalcodec" (the same),
+   * "bsq-vit", "seed-voken", "kronos", "ubinary", "numpy" (the same), "binary" or "faiss".
    *
    * @throws IllegalArgumentException if there is none of this name; the message lists them
    */

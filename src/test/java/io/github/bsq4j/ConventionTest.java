@@ -72,9 +72,11 @@ class ConventionTest {
           options(3, Convention.named(name)).toBuilder().build());
     }
     assertRefused(
-        "no convention is named \"numpy\"; there are speechbrain, bsq-vit, seed-voken, kronos,"
-            + " ubinary, binary, faiss",
-        () -> Convention.named("numpy"));
+        "no convention is named \"lfq\"; there are speechbrain, focalcodec, bsq-vit, seed-voken,"
+            + " kronos, ubinary, numpy, binary, faiss",
+        () -> Convention.named("lfq"));
+    assertEquals(Convention.SPEECHBRAIN, Convention.named("focalcodec"));
+    assertEquals(Convention.UBINARY, Convention.named("numpy"));
     assertEquals(
         Convention.FAISS,
         Convention.SPEECHBRAIN

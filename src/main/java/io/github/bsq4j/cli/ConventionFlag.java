@@ -6,7 +6,8 @@ import picocli.CommandLine.Option;
 
 /** The convention of codes, on the command line. Commands include it as a {@link Mixin}. */
 final class ConventionFlag {
-  static final String NAMES = "speechbrain, bsq-vit, seed-voken, kronos, ubinary, binary or faiss";
+  static final String NAMES =
+      "speechbrain or focalcodec, bsq-vit, seed-voken, kronos, ubinary or numpy, binary, or faiss";
 
   @Option(
       names = "--convention",

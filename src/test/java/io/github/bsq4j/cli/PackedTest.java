@@ -155,10 +155,10 @@ class PackedTest {
         .assertRefused(in + ": packed[1, 1] is 0x3, whose padding is not 0", "code_dim 13");
     Cli.run("convert", in, out, "--code-dim=17", flags[1], flags[2])
         .assertRefused(in + ": has shape [2, 2]; expected [..., 3] with these options");
-    Cli.run("convert", in, out, flags[0], "--from=numpy", flags[2])
-        .assertRefused("--from is numpy; expected speechbrain, ", "faiss");
-    Cli.run("encode", EXAMPLE, "--convention=numpy")
-        .assertRefused("--convention is numpy; expected speechbrain, ", "faiss");
+    Cli.run("convert", in, out, flags[0], "--from=lfq", flags[2])
+        .assertRefused("--from is lfq; expected speechbrain or focalcodec, ", "faiss");
+    Cli.run("encode", EXAMPLE, "--convention=lfq")
+        .assertRefused("--convention is lfq; expected speechbrain or focalcodec, ", "faiss");
     Cli.run("convert", in, in, flags[0], flags[1], flags[2])
         .assertRefused(in + ": is an input, too");
     Cli.run("convert", in, out, flags[0], flags[1], flags[2], "--groups=2")
