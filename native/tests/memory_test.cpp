@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <fstream>
@@ -161,6 +162,105 @@ int run_a_million_rows_of_groups() {
   return run_a_million_rows(options);
 }
 
+// Several levels of a million rows take the copies of x that bsq.h tells of, and little more.
+int run_levels_of_a_million_rows() {
+  constexpr int64_t kRows = 1000000;
+  constexpr int64_t kWarmUpRows = 4000;
+  constexpr uint64_t kSpareMegabytes = 64;
+  const bsq_options options = options_for(13);
+  const std::vector<float> some = Random(3).normals<float>(kWarmUpRows * 13);
+  std::vector<float> x;
+  x.reserve(size_t{kRows} * 13);
+  for (int64_t row = 0; row < kRows; row += kWarmUpRows) {
+    x.insert(x.end(), some.begin(), some.end());
+  }
+  std::vector<float> grad_x(x.size());
+  const std::vector<double> weights{1, 1, 1};
+  std::vector<bsq_losses> losses(3, empty_losses());
+  const auto forward = [&](int64_t rows) {
+    return Outcome(bsq_host_residual_forward(&options, 3, BSQ_FLOAT32, rows, 1, x.data(), bytes(x),
+                                             nullptr, 0, nullptr, 0, nullptr, 0, losses.data()));
+  };
+  const auto backward = [&](int64_t rows) {
+    return Outcome(bsq_host_residual_backward(&options, 3, BSQ_FLOAT32, rows, 1, x.data(), bytes(x),
+                                              nullptr, 0, nullptr, 0, weights.data(),
+                                              bytes(weights), grad_x.data(), bytes(grad_x)));
+  };
+  int failed = 0;
+  const auto expect = [&failed](const Outcome& outcome, int32_t code) {
+    if (outcome.code != code) {
+      ++failed;
+      std::printf("expected code %d, not %d: %s\n", code, outcome.code, outcome.message.c_str());
+    }
+  };
+  expect(forward(kWarmUpRows), BSQ_OK);
+  expect(backward(kWarmUpRows), BSQ_OK);
+  const uint64_t copy = x.size() * sizeof(float);
+  const auto within = [&](uint64_t copies, const auto& call, int32_t code) {
+    limit_address_space(address_space() + copies * copy + kSpareMegabytes * kMegabyte);
+    const Outcome outcome = call(kRows);
+    limit_address_space(RLIM_INFINITY);
+    expect(outcome, code);
+  };
+  within(1, forward, BSQ_OK);
+  within(3, backward, BSQ_OK);
+  within(1, backward, BSQ_OUT_OF_MEMORY);
+  return failed;
+}
+
+// Usage and search, each of which wants more than there is: a status, and later calls work.
+int run_out_of_memory_for_codes() {
+  constexpr int64_t kCodes = 1 << 20;
+  int failed = 0;
+  bsq_options options = options_for(20);
+  options.codebooks = 8;
+  const std::vector<int64_t> indices(size_t{kCodes} * 8, 7);
+  std::vector<int64_t> counts(size_t{1} << 23U);
+  const std::vector<uint8_t> codes(size_t{kCodes} * 8, 1);
+  std::vector<int64_t> positions(kCodes);
+  std::vector<int32_t> distances(kCodes);
+  const auto usage = [&](int64_t rows) {
+    return Outcome(bsq_host_usage_add(&options, BSQ_CODES_INDICES, rows, indices.data(),
+                                      bytes(indices), nullptr, 0, counts.data(), bytes(counts)));
+  };
+  const auto nearest = [&](int64_t k) {
+    return Outcome(bsq_host_nearest(8, 1, codes.data(), 8, kCodes, codes.data(), bytes(codes), k,
+                                    positions.data(), bytes(positions), distances.data(),
+                                    bytes(distances)));
+  };
+  const auto check = [&failed](bool condition, const char* what, const Outcome& outcome) {
+    if (!condition) {
+      ++failed;
+      std::printf("%s: %d %s\n", what, outcome.code, outcome.message.c_str());
+    }
+  };
+  // This also starts the threads.
+  for (int32_t i = 0; i < 2; ++i) {
+    const Outcome first_usage = usage(1000);
+    check(first_usage.code == BSQ_OK, "usage before the limit", first_usage);
+    const Outcome first_nearest = nearest(3);
+    check(first_nearest.code == BSQ_OK, "search before the limit", first_nearest);
+  }
+  std::fill(counts.begin(), counts.end(), 0);
+  limit_address_space(address_space() + 2 * kMegabyte);
+  const Outcome no_usage = usage(kCodes);
+  const Outcome no_nearest = nearest(kCodes);
+  limit_address_space(RLIM_INFINITY);
+  // Usage does without counters of the threads' own, where these cannot be had, or says so.
+  check(no_usage.code == BSQ_OK || no_usage.code == BSQ_OUT_OF_MEMORY, "usage", no_usage);
+  const int64_t counted = no_usage.code == BSQ_OK ? kCodes : 0;
+  check(counts[7] == counted, "what was counted", no_usage);
+  check(no_nearest.code == BSQ_OUT_OF_MEMORY, "search", no_nearest);
+  check(bsq_debug_live_handles() == 0, "live handles", no_nearest);
+  const Outcome later_usage = usage(kCodes);
+  check(later_usage.code == BSQ_OK && counts[7] == counted + kCodes, "usage later", later_usage);
+  const Outcome later_nearest = nearest(kCodes);
+  check(later_nearest.code == BSQ_OK && positions[kCodes - 1] == kCodes - 1, "search later",
+        later_nearest);
+  std::printf("usage: %s\nsearch: %s\n", no_usage.message.c_str(), no_nearest.message.c_str());
+  return failed;
+}
+
 constexpr const char* kNoLimit =
     "the address sanitizer needs terabytes of address space: no RLIMIT_AS under it";
 
@@ -174,6 +274,17 @@ TEST(a_million_rows_take_little_memory) {
   } else {
     in_child([] { return run_a_million_rows(options_for(13)); });
     in_child(run_a_million_rows_of_groups);
+    in_child(run_levels_of_a_million_rows);
+  }
+}
+
+TEST(out_of_memory_for_codes) {
+  if (kAddressSanitizer) {
+    SKIP(kNoLimit);
+  } else if (path() != Path::kHost) {
+    SKIP("these are the host functions");
+  } else {
+    in_child(run_out_of_memory_for_codes);
   }
 }
 
