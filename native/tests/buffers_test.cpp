@@ -2,6 +2,7 @@
 // overlapping, absent.
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <functional>
@@ -17,6 +18,7 @@ namespace {
 
 constexpr int64_t kRows = 5;
 constexpr int64_t kDim = 3;
+constexpr int64_t kLevels = 2;
 
 // One buffer argument of a call.
 struct Argument {
@@ -66,6 +68,9 @@ class Functions {
     }
     mask_ = {1, 0, 1, 1, 255};
     sums_in_ = {kRows, kRows, 1, 0};
+    sums_of_levels_.fill(static_cast<T>(1.5 / std::sqrt(kDim)));
+    level_losses_.fill(empty_losses());
+    weights_.fill(1);
     const Argument x = input("x", x_);
     const Argument codes_in = input("codes", x_);
     const Argument indices_in = input("indices", indices_in_);
@@ -120,6 +125,50 @@ class Functions {
            return bsq_host_codes_to_indices(&options_, kDtype<T>, rows.items, rows.positions,
                                             a[0].data, a[0].bytes, out<int64_t>(a[1]), a[1].bytes);
          }},
+        {"residual_encode",
+         {x, output("indices", level_indices_)},
+         [this](Rows rows, const Arguments& a) {
+           return bsq_host_residual_encode(&options_, kLevels, kDtype<T>, rows.items,
+                                           rows.positions, a[0].data, a[0].bytes,
+                                           out<int64_t>(a[1]), a[1].bytes);
+         }},
+        {"residual_decode",
+         {input("indices", level_indices_in_), quantized},
+         [this](Rows rows, const Arguments& a) {
+           return bsq_host_residual_decode(&options_, kLevels, kLevels, kDtype<T>, rows.items,
+                                           rows.positions, in<int64_t>(a[0]), a[0].bytes,
+                                           out<void>(a[1]), a[1].bytes);
+         }},
+        {"residual_codes_to_indices",
+         {input("quantized", sums_of_levels_), output("indices", level_indices_)},
+         [this](Rows rows, const Arguments& a) {
+           return bsq_host_residual_codes_to_indices(&options_, kLevels, kDtype<T>, rows.items,
+                                                     rows.positions, a[0].data, a[0].bytes,
+                                                     out<int64_t>(a[1]), a[1].bytes);
+         }},
+        {"residual",
+         {x, output("residual", q_)},
+         [this](Rows rows, const Arguments& a) {
+           return bsq_host_residual(&options_, 1, kDtype<T>, rows.items, rows.positions, a[0].data,
+                                    a[0].bytes, out<void>(a[1]), a[1].bytes);
+         }},
+        {"residual_forward",
+         {x, mask, optional(quantized), optional(output("indices", level_indices_))},
+         [this](Rows rows, const Arguments& a) {
+           return bsq_host_residual_forward(
+               &options_, kLevels, kDtype<T>, rows.items, rows.positions, a[0].data, a[0].bytes,
+               in<uint8_t>(a[1]), a[1].bytes, out<void>(a[2]), a[2].bytes, out<int64_t>(a[3]),
+               a[3].bytes, level_losses_.data());
+         }},
+        {"residual_backward",
+         {x, mask, optional(input("grad_quantized", g_)),
+          of_one_size(input("grad_aux_losses", weights_)), output("grad_x", q_)},
+         [this](Rows rows, const Arguments& a) {
+           return bsq_host_residual_backward(
+               &options_, kLevels, kDtype<T>, rows.items, rows.positions, a[0].data, a[0].bytes,
+               in<uint8_t>(a[1]), a[1].bytes, a[2].data, a[2].bytes, in<double>(a[3]), a[3].bytes,
+               out<void>(a[4]), a[4].bytes);
+         }},
     };
   }
 
@@ -159,6 +208,11 @@ class Functions {
   std::array<double, kSums> sums_in_{};
   std::array<int64_t, kRows> indices_{};
   std::array<int64_t, kRows> indices_in_{};
+  std::array<int64_t, kRows * kLevels> level_indices_{};
+  std::array<int64_t, kRows * kLevels> level_indices_in_{};
+  std::array<T, kRows * kDim> sums_of_levels_{};
+  std::array<bsq_losses, kLevels> level_losses_{};
+  std::array<double, kLevels> weights_{};
   std::vector<Function> all_;
 };
 

@@ -289,6 +289,21 @@ TEST(all_functions_check_the_options) {
                 BSQ_INVALID_ARGUMENT, part);
   CHECK_REFUSED(bsq_host_codes_to_indices(&options, BSQ_FLOAT32, 0, 1, nullptr, 0, nullptr, 0),
                 BSQ_INVALID_ARGUMENT, part);
+  CHECK_REFUSED(bsq_host_residual_encode(&options, 2, BSQ_FLOAT32, 0, 1, nullptr, 0, nullptr, 0),
+                BSQ_INVALID_ARGUMENT, part);
+  CHECK_REFUSED(bsq_host_residual_decode(&options, 2, 2, BSQ_FLOAT32, 0, 1, nullptr, 0, nullptr, 0),
+                BSQ_INVALID_ARGUMENT, part);
+  CHECK_REFUSED(
+      bsq_host_residual_codes_to_indices(&options, 2, BSQ_FLOAT32, 0, 1, nullptr, 0, nullptr, 0),
+      BSQ_INVALID_ARGUMENT, part);
+  CHECK_REFUSED(bsq_host_residual(&options, 1, BSQ_FLOAT32, 0, 1, nullptr, 0, nullptr, 0),
+                BSQ_INVALID_ARGUMENT, part);
+  CHECK_REFUSED(bsq_host_residual_forward(&options, 2, BSQ_FLOAT32, 0, 1, nullptr, 0, nullptr, 0,
+                                          nullptr, 0, nullptr, 0, &out),
+                BSQ_INVALID_ARGUMENT, part);
+  CHECK_REFUSED(bsq_host_residual_backward(&options, 2, BSQ_FLOAT32, 0, 1, nullptr, 0, nullptr, 0,
+                                           nullptr, 0, &sum, 16, nullptr, 0),
+                BSQ_INVALID_ARGUMENT, part);
 }
 
 TEST(options_init) {

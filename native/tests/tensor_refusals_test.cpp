@@ -14,6 +14,8 @@ namespace {
 
 constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
 const bsq_quantization* const kNoQuantization = nullptr;
+const bsq_residual_quantization* const kNoResidualQuantization = nullptr;
+constexpr std::array<double, 2> kWeights{1, 1};
 
 Outcome make_empty(const Shape& shape, int32_t dtype = BSQ_FLOAT32) {
   return try_make(bsq_tensor_empty, dtype, BSQ_DEVICE_CPU, 0, shape.data(),
@@ -69,6 +71,18 @@ TEST(out_is_null) {
   refused(bsq_quantization_indices(quantization.get(), nullptr));
   refused(bsq_quantization_loss_sums(quantization.get(), nullptr));
   refused(bsq_quantization_backward(quantization.get(), nullptr, nullptr, 1.0, nullptr));
+  const Tensor level_indices = tensor_of<int64_t>({1, 2}, {2});
+  const ResidualQuantization levels =
+      make<bsq_residual_quantization>(bsq_tensor_residual_forward, &options, 2, x.get(), kNoTensor);
+  refused(bsq_tensor_residual_encode(&options, 2, x.get(), nullptr));
+  refused(bsq_tensor_residual_decode(&options, 2, 2, level_indices.get(), BSQ_FLOAT32, nullptr));
+  refused(bsq_tensor_residual_codes_to_indices(&options, 2, x.get(), nullptr));
+  refused(bsq_tensor_residual(&options, 1, x.get(), nullptr));
+  refused(bsq_tensor_residual_forward(&options, 2, x.get(), nullptr, nullptr));
+  refused(bsq_residual_quantization_quantized(levels.get(), nullptr));
+  refused(bsq_residual_quantization_indices(levels.get(), nullptr));
+  refused(bsq_residual_quantization_level(levels.get(), 0, nullptr));
+  refused(bsq_residual_quantization_backward(levels.get(), nullptr, kWeights.data(), 16, nullptr));
 }
 
 TEST(objects_are_null) {
@@ -100,8 +114,23 @@ TEST(objects_are_null) {
   refused(try_make(bsq_quantization_loss_sums, kNoQuantization), "quantization");
   refused(try_make(bsq_quantization_backward, kNoQuantization, kNoTensor, kNoTensor, 1.0),
           "quantization");
+  refused(try_make(bsq_tensor_residual_encode, &options, 2, kNoTensor), "x");
+  refused(try_make(bsq_tensor_residual_decode, &options, 2, 2, kNoTensor, BSQ_FLOAT32), "indices");
+  refused(try_make(bsq_tensor_residual_codes_to_indices, &options, 2, kNoTensor), "quantized");
+  refused(try_make(bsq_tensor_residual, &options, 1, kNoTensor), "x");
+  refused(try_make<bsq_residual_quantization>(bsq_tensor_residual_forward, &options, 2, kNoTensor,
+                                              kNoTensor),
+          "x");
+  refused(try_make(bsq_residual_quantization_quantized, kNoResidualQuantization), "quantization");
+  refused(try_make(bsq_residual_quantization_indices, kNoResidualQuantization), "quantization");
+  refused(try_make<bsq_quantization>(bsq_residual_quantization_level, kNoResidualQuantization, 0),
+          "quantization");
+  refused(try_make(bsq_residual_quantization_backward, kNoResidualQuantization, kNoTensor,
+                   kWeights.data(), 16),
+          "quantization");
   bsq_tensor_free(nullptr);
   bsq_quantization_free(nullptr);
+  bsq_residual_quantization_free(nullptr);
 }
 
 TEST(other_pointers_are_null) {
@@ -406,6 +435,68 @@ void for_kernels_and_operators(const Body& body) {
     options.implementation = implementation;
     body(options);
   }
+}
+
+TEST(arguments_of_levels) {
+  const bsq_options options = options_for(3);
+  const bsq_options* const no_options = nullptr;
+  const Tensor x = tensor_of<float>({1, 2, 3}, {1, 3});
+  const Tensor wide = tensor_of<float>({1, 2, 3, 4}, {1, 4});
+  const Tensor numbers = tensor_of<int64_t>({1, 2, 3}, {1, 3});
+  const Tensor indices = tensor_of<int64_t>({1, 2}, {1, 2});
+  const auto refused = [](const Outcome& outcome, const std::string& message) {
+    CHECK_REFUSED(outcome, BSQ_INVALID_ARGUMENT, message);
+  };
+  const auto forward = [](const bsq_options* o, int64_t levels, const Tensor& rows,
+                          const bsq_tensor* mask) {
+    return try_make<bsq_residual_quantization>(bsq_tensor_residual_forward, o, levels, rows.get(),
+                                               mask);
+  };
+  for (const int64_t levels : {-1, 0, 17}) {
+    const std::string message = "levels is " + std::to_string(levels) + ", expected 1 to 16";
+    refused(try_make(bsq_tensor_residual_encode, &options, levels, x.get()), message);
+    refused(try_make(bsq_tensor_residual_decode, &options, levels, 1, indices.get(), BSQ_FLOAT32),
+            message);
+    refused(try_make(bsq_tensor_residual_codes_to_indices, &options, levels, x.get()), message);
+    refused(forward(&options, levels, x, nullptr), message);
+  }
+  refused(try_make(bsq_tensor_residual, &options, -1, x.get()), "level is -1, expected 0 to 16");
+  const std::string none = "bsq_options is NULL";
+  refused(try_make(bsq_tensor_residual_encode, no_options, 2, x.get()), none);
+  refused(try_make(bsq_tensor_residual_decode, no_options, 2, 2, indices.get(), BSQ_FLOAT32), none);
+  refused(try_make(bsq_tensor_residual_codes_to_indices, no_options, 2, x.get()), none);
+  refused(try_make(bsq_tensor_residual, no_options, 1, x.get()), none);
+  refused(forward(no_options, 2, x, nullptr), none);
+  const std::string last = " has shape [1, 4], expected";
+  refused(try_make(bsq_tensor_residual_encode, &options, 2, wide.get()), "x" + last);
+  refused(try_make(bsq_tensor_residual_codes_to_indices, &options, 2, wide.get()),
+          "quantized" + last);
+  refused(try_make(bsq_tensor_residual, &options, 1, wide.get()), "x" + last);
+  refused(forward(&options, 2, wide, nullptr), "x" + last);
+  refused(try_make(bsq_tensor_residual_encode, &options, 2, numbers.get()), "x is int64");
+  refused(try_make(bsq_tensor_residual_codes_to_indices, &options, 2, numbers.get()),
+          "quantized is int64");
+  refused(try_make(bsq_tensor_residual, &options, 1, numbers.get()), "x is int64");
+  refused(forward(&options, 2, numbers, nullptr), "x is int64");
+  refused(try_make(bsq_tensor_residual_decode, &options, 3, 3, x.get(), BSQ_FLOAT32),
+          "indices is float32");
+  refused(forward(&options, 2, x, numbers.get()), "mask is int64");
+
+  const ResidualQuantization levels =
+      make<bsq_residual_quantization>(bsq_tensor_residual_forward, &options, 2, x.get(), kNoTensor);
+  refused(try_make<bsq_quantization>(bsq_residual_quantization_level, levels.get(), -1),
+          "level is -1, expected 0 to 1");
+  refused(
+      try_make(bsq_residual_quantization_backward, levels.get(), wide.get(), kWeights.data(), 16),
+      "grad_quantized has shape [1, 4]");
+  refused(try_make(bsq_residual_quantization_backward, levels.get(), numbers.get(), kWeights.data(),
+                   16),
+          "grad_quantized is int64");
+  refused(try_make(bsq_residual_quantization_backward, levels.get(), kNoTensor, kWeights.data(), 8),
+          "grad_aux_losses has 8 bytes, expected at least 16");
+  refused(try_make(bsq_residual_quantization_backward, levels.get(), kNoTensor,
+                   static_cast<const double*>(nullptr), 16),
+          "grad_aux_losses is NULL, expected 16 bytes");
 }
 
 TEST(rows_of_codebooks_and_channels) {
