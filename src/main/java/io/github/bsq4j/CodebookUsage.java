@@ -26,7 +26,8 @@ import java.util.stream.LongStream;
  * counter for each code: 8 · 2<sup>codeDim</sup> bytes for each codebook, 8 MiB at most. Longer
  * codes have counters of bits and pairs of bits alone, 4 · codeDim · (codeDim + 1) bytes, and the
  * figures that need those of codes throw {@link UnsupportedOperationException}. The counters above
- * that limit are gone through in each call: adding many rows at once is faster.
+ * that limit, and on tensors all, are gone through in each call: adding many rows at once is
+ * faster.
  *
  * <p>Usage is that of whole codes, whatever their groups are. <b>Indices</b> here are those of all
  * {@code codeDim} bits, in the bit order of the options' {@link Convention}. <b>Bits</b> are

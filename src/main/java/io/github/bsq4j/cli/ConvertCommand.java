@@ -4,11 +4,9 @@ import com.google.gson.JsonObject;
 import io.github.bsq4j.BsqException;
 import io.github.bsq4j.CodeConverter;
 import io.github.bsq4j.CodeLayout;
-import io.github.bsq4j.Convention;
 import io.github.bsq4j.QuantizerOptions;
 import io.github.bsq4j.io.AtomicOutput;
 import io.github.bsq4j.io.NpyFile;
-import io.github.bsq4j.io.NpyType;
 import io.github.bsq4j.io.NpyWriter;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -42,26 +40,7 @@ final class ConvertCommand implements Callable<Integer> {
   @Parameters(index = "1", paramLabel = "OUT.npy", description = "Where to write them.")
   private Path output;
 
-  @Option(
-      names = "--code-dim",
-      paramLabel = "N",
-      required = true,
-      description = "The number of bits of a code: 1 to 4096, or to 63 for an index of each.")
-  private int codeDim;
-
-  @Option(
-      names = "--codebooks",
-      paramLabel = "K",
-      defaultValue = "1",
-      description = "How many codes there are in a row, side by side (default: ${DEFAULT-VALUE}).")
-  private int codebooks;
-
-  @Option(
-      names = "--groups",
-      paramLabel = "N",
-      defaultValue = "1",
-      description = "Into how many indices each code is divided (default: ${DEFAULT-VALUE}).")
-  private int groups;
+  @Mixin private StoredCodeFlags flags;
 
   @Option(
       names = "--from",
@@ -93,13 +72,14 @@ final class ConvertCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws FileSystemException {
-    QuantizerOptions fromOptions = options(ConventionFlag.named("--from", from));
-    QuantizerOptions toOptions = options(ConventionFlag.named("--to", to));
+    QuantizerOptions fromOptions = flags.options(ConventionFlag.named("--from", from));
+    QuantizerOptions toOptions = flags.options(ConventionFlag.named("--to", to));
     InputException.requireDistinct(input, output);
     try (AtomicOutput file = AtomicOutput.open(output);
         Arena arena = Arena.ofConfined()) {
       NpyFile npy = NpyFile.read(input, arena);
-      StoredCodes source = new StoredCodes(fromOptions, sourceLayout(npy.type()));
+      StoredCodes source =
+          new StoredCodes(fromOptions, StoredCodeFlags.layout(fromLayout, npy.type()));
       StoredCodes target =
           new StoredCodes(toOptions, toLayout == null ? source.layout() : toLayout);
       MemorySegment codes = source.read(npy, input, arena);
@@ -131,29 +111,10 @@ final class ConvertCommand implements Callable<Integer> {
     }
   }
 
-  private QuantizerOptions options(Convention convention) {
-    if (groups < 1 || codeDim % groups != 0) {
-      throw new InputException(
-          "--groups is " + groups + ", which does not divide code_dim " + codeDim);
-    }
-    return QuantizerOptions.builder(codeDim)
-        .codebooks(codebooks)
-        .groupSize(codeDim / groups)
-        .convention(convention)
-        .build();
-  }
-
-  private CodeLayout sourceLayout(NpyType type) {
-    if (fromLayout != null) {
-      return fromLayout;
-    }
-    return type == NpyType.UINT8 || type == NpyType.INT8 ? CodeLayout.BYTES : CodeLayout.INDICES;
-  }
-
   private void report(
       StoredCodes source, StoredCodes target, long[] shape, long rows, double seconds) {
     out.line("rows", rows);
-    out.line("code dim", codeDim);
+    out.line("code dim", flags.codeDim());
     out.line("from", from + ", " + name(source.layout()));
     out.line("to", to + ", " + name(target.layout()));
     out.line("shape", Arrays.toString(shape));
@@ -162,7 +123,7 @@ final class ConvertCommand implements Callable<Integer> {
 
     JsonObject json = new JsonObject();
     json.addProperty("rows", rows);
-    json.addProperty("code_dim", codeDim);
+    json.addProperty("code_dim", flags.codeDim());
     json.addProperty("from", from);
     json.addProperty("from_layout", name(source.layout()));
     json.addProperty("to", to);

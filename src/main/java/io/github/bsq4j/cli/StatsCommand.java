@@ -24,7 +24,8 @@ import picocli.CommandLine.Parameters;
     description = {
       "Prints how many codes are in use, their entropy and perplexity, the share of ones of each"
           + " bit, the pairs of bits that are correlated most, and the most and the least used"
-          + " codes. Codes of more than 20 bits have figures of bits alone.",
+          + " codes. The figures are those of whole codes, whatever their groups are. Codes of"
+          + " more than 20 bits have figures of bits alone.",
       "",
       "The file is read in parts: it may be larger than memory."
     },
@@ -35,41 +36,21 @@ final class StatsCommand implements Callable<Integer> {
   @Parameters(
       paramLabel = "CODES.npy",
       description =
-          "Codes, as encode writes them: int64 indices [...], with a dimension for codebooks and"
-              + " one for groups where there are several, or packed bytes, uint8 or int8 [...,"
+          "Codes, as encode writes them: indices [...], integers of 16 bits or more, with a"
+              + " dimension for codebooks and one for groups where there are several, or packed"
+              + " bytes, uint8 or int8 [...,"
               + " ceil(code_dim / 8)], with a dimension for codebooks before where there are"
               + " several.")
   private Path input;
 
-  @Option(
-      names = "--code-dim",
-      paramLabel = "N",
-      required = true,
-      description = "The number of bits of a code: 1 to 4096, or to 63 for an index of each.")
-  private int codeDim;
-
-  @Option(
-      names = "--codebooks",
-      paramLabel = "K",
-      defaultValue = "1",
-      description = "How many codes there are in a row, side by side (default: ${DEFAULT-VALUE}).")
-  private int codebooks;
-
-  @Option(
-      names = "--groups",
-      paramLabel = "N",
-      defaultValue = "1",
-      description =
-          "Into how many indices each code is divided; the figures are those of whole codes"
-              + " (default: ${DEFAULT-VALUE}).")
-  private int groups;
+  @Mixin private StoredCodeFlags flags;
 
   @Option(
       names = "--layout",
       paramLabel = "LAYOUT",
       description =
           "How codes are stored: indices, bytes, words (of 64 bits) or bits (a byte each). Default:"
-              + " 8-bit integers are packed bytes, int64 indices.")
+              + " 8-bit integers are packed bytes, wider ones indices.")
   private CodeLayout layout;
 
   @Mixin private ConventionFlag convention;
@@ -89,11 +70,11 @@ final class StatsCommand implements Callable<Integer> {
     if (top < 0) {
       throw new InputException("--top is " + top + "; expected 0 or more");
     }
-    QuantizerOptions options = options();
+    QuantizerOptions options = flags.options(convention.get());
     try (Arena arena = Arena.ofConfined();
         NpyReader reader = NpyReader.open(input, arena)) {
-      StoredCodes stored = new StoredCodes(options, layout(reader.type()));
-      requireType(stored.layout(), reader.type());
+      StoredCodes stored = new StoredCodes(options, StoredCodeFlags.layout(layout, reader.type()));
+      requireType(stored, reader.type());
       long rows =
           LongStream.of(stored.rowShape(reader.shape(), input)).reduce(1, Math::multiplyExact);
       CodebookUsage usage = CodebookUsage.create(options);
@@ -105,30 +86,11 @@ final class StatsCommand implements Callable<Integer> {
     return 0;
   }
 
-  private QuantizerOptions options() {
-    if (groups < 1 || codeDim % groups != 0) {
-      throw new InputException(
-          "--groups is " + groups + ", which does not divide code_dim " + codeDim);
-    }
-    return QuantizerOptions.builder(codeDim)
-        .codebooks(codebooks)
-        .groupSize(codeDim / groups)
-        .convention(convention.get())
-        .build();
-  }
-
-  private CodeLayout layout(NpyType type) {
-    if (layout != null) {
-      return layout;
-    }
-    return type == NpyType.UINT8 || type == NpyType.INT8 ? CodeLayout.BYTES : CodeLayout.INDICES;
-  }
-
-  /** Parts are taken as they are: nothing is widened. */
-  private void requireType(CodeLayout codes, NpyType type) {
+  private void requireType(StoredCodes stored, NpyType type) {
+    CodeLayout codes = stored.layout();
     boolean fits =
         switch (codes) {
-          case INDICES -> type == NpyType.INT64;
+          case INDICES -> type.isInteger();
           case WORDS -> type == NpyType.INT64 || type == NpyType.UINT64;
           case BYTES, BITS -> type == NpyType.UINT8 || type == NpyType.INT8;
         };
@@ -139,17 +101,20 @@ final class StatsCommand implements Callable<Integer> {
               + type
               + "; expected "
               + (layout == null
-                  ? "int64, for indices, or uint8, for packed bytes"
-                  : codes.elementSize() == Long.BYTES ? "int64" : "uint8")
+                  ? "integers, for indices, or uint8, for packed bytes"
+                  : codes == CodeLayout.INDICES
+                      ? "integers"
+                      : codes == CodeLayout.WORDS ? "int64" : "uint8")
               + (layout == null ? "" : " with --layout " + StatsReport.name(codes)));
     }
-    if (codes == CodeLayout.INDICES && codeDim / groups > QuantizerOptions.MAX_GROUP_SIZE) {
+    if (codes == CodeLayout.INDICES
+        && stored.options().groupSize() > QuantizerOptions.MAX_GROUP_SIZE) {
       throw new InputException(
           input
               + ": holds indices, which have up to "
               + QuantizerOptions.MAX_GROUP_SIZE
               + " bits, but code_dim is "
-              + codeDim
+              + flags.codeDim()
               + "; expected --groups, or packed bytes");
     }
   }
@@ -164,7 +129,11 @@ final class StatsCommand implements Callable<Integer> {
     for (long row = 0; row < rows; row += partRows) {
       long count = Math.min(partRows, rows - row);
       MemorySegment codes = part.asSlice(0, count * rowBytes);
-      reader.read(row * elements, codes);
+      if (stored.layout() == CodeLayout.INDICES) {
+        reader.readInt64(row * elements, codes);
+      } else {
+        reader.read(row * elements, codes);
+      }
       try {
         usage.add(codes, stored.layout(), count);
       } catch (BsqException e) {

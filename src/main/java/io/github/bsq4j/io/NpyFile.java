@@ -123,44 +123,50 @@ public final class NpyFile {
     if (type == NpyType.INT64) {
       return data;
     }
+    MemorySegment longs = InputFile.allocate(path, arena, elementCount() * Long.BYTES, ALIGNMENT);
+    widen(path, type, shape, 0, data, longs);
+    return longs;
+  }
+
+  /**
+   * Some elements as int64.
+   *
+   * @param first the number of the first one
+   */
+  static void widen(
+      Path path, NpyType type, long[] shape, long first, MemorySegment from, MemorySegment to)
+      throws MalformedFileException {
     if (!type.isInteger()) {
       throw new MalformedFileException(
           path, "found elements of type " + type + "; expected integers");
     }
-    long count = elementCount();
-    MemorySegment longs = InputFile.allocate(path, arena, count * Long.BYTES, ALIGNMENT);
+    long count = to.byteSize() / Long.BYTES;
     for (long i = 0; i < count; i++) {
-      longs.setAtIndex(ValueLayout.JAVA_LONG, i, integerAt(i));
+      long value = integerAt(type, from, i);
+      if (value < 0 && type == NpyType.UINT64) {
+        throw new MalformedFileException(
+            path,
+            "found "
+                + Long.toUnsignedString(value)
+                + " at index "
+                + Arrays.toString(Shapes.indexAt(first + i, shape))
+                + "; expected at most 9223372036854775807, the largest int64");
+      }
+      to.setAtIndex(ValueLayout.JAVA_LONG, i, value);
     }
-    return longs;
   }
 
-  private long integerAt(long i) throws MalformedFileException {
+  private static long integerAt(NpyType type, MemorySegment data, long i) {
     return switch (type) {
       case INT8 -> data.get(ValueLayout.JAVA_BYTE, i);
       case INT16 -> data.getAtIndex(ValueLayout.JAVA_SHORT, i);
       case INT32 -> data.getAtIndex(ValueLayout.JAVA_INT, i);
-      case INT64 -> data.getAtIndex(ValueLayout.JAVA_LONG, i);
+      case INT64, UINT64 -> data.getAtIndex(ValueLayout.JAVA_LONG, i);
       case UINT8 -> Byte.toUnsignedLong(data.get(ValueLayout.JAVA_BYTE, i));
       case UINT16 -> Short.toUnsignedLong(data.getAtIndex(ValueLayout.JAVA_SHORT, i));
       case UINT32 -> Integer.toUnsignedLong(data.getAtIndex(ValueLayout.JAVA_INT, i));
-      case UINT64 -> unsignedLongAt(i);
       case FLOAT16, FLOAT32, FLOAT64, BOOL -> throw new AssertionError(type);
     };
-  }
-
-  private long unsignedLongAt(long i) throws MalformedFileException {
-    long value = data.getAtIndex(ValueLayout.JAVA_LONG, i);
-    if (value < 0) {
-      throw new MalformedFileException(
-          path,
-          "found "
-              + Long.toUnsignedString(value)
-              + " at index "
-              + Arrays.toString(Shapes.indexAt(i, shape))
-              + "; expected at most 9223372036854775807, the largest int64");
-    }
-    return value;
   }
 
   /** Makes sure that the file holds what its header declares. */

@@ -80,6 +80,30 @@ public final class NpyReader implements Closeable {
     }
   }
 
+  /**
+   * Reads integers, as many as fill the target, which are widened to int64 if they are smaller.
+   *
+   * @param first the number of the first one, in C order
+   * @param target native memory
+   * @throws MalformedFileException if the elements are no integers, or if one is above {@link
+   *     Long#MAX_VALUE}
+   * @throws FileSystemException as {@link #read} does, or if there is not enough memory
+   */
+  public void readInt64(long first, MemorySegment target) throws FileSystemException {
+    NpyType type = header.type();
+    if (type == NpyType.INT64) {
+      read(first, target);
+      return;
+    }
+    long count = target.byteSize() / Long.BYTES;
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment part =
+          InputFile.allocate(input.path(), arena, count * type.itemSize(), Long.BYTES);
+      read(first, part);
+      NpyFile.widen(input.path(), type, header.shape(), first, part, target);
+    }
+  }
+
   @Override
   public void close() throws FileSystemException {
     input.close();

@@ -253,17 +253,36 @@ class StatsTest {
         .assertRefused(codes + ": has shape [2, 3]; expected [..., 2]");
   }
 
+  /** As decode takes them. 8-bit integers are packed bytes, unless --layout says otherwise. */
+  @ParameterizedTest
+  @ValueSource(strings = {"<i4", ">i4", "<i8", "|u1"})
+  void indicesOfAnyType(String descr) throws Exception {
+    Npy.write(codes, descr, false, "(4,)", 1, 5, 5, 7);
+    JsonObject json =
+        Cli.run("stats", codes, "--code-dim=3", "--layout=indices", "--json").assertJson(0);
+    JsonObject codebook = json.getAsJsonArray("codebooks").get(0).getAsJsonObject();
+    assertEquals(3, codebook.get("codes_used").getAsLong());
+    if (!descr.equals("|u1")) {
+      Cli.run("stats", codes, "--code-dim=3").assertText();
+    }
+    Npy.write(codes, descr, false, "(4,)", 1, 5, 5, 8);
+    Cli.run("stats", codes, "--code-dim=3", "--layout=indices")
+        .assertRefused(codes + ": indices[3] is 8, expected 0 to 7");
+  }
+
   @Test
   void typesThatDoNotFit() throws Exception {
     Npy.write(codes, "(2,)", 1, 0);
     Cli.run("stats", codes, "--code-dim=3")
         .assertRefused(
-            codes + ": found elements of type float32; expected int64, for indices, or uint8");
-    Npy.write(codes, "<i4", false, "(2,)", 1, 0);
-    Cli.run("stats", codes, "--code-dim=3").assertRefused("of type int32; expected int64");
+            codes + ": found elements of type float32; expected integers, for indices, or uint8");
     Npy.writeIndices(codes, "(1,)", 0);
     Cli.run("stats", codes, "--code-dim=3", "--layout=bytes")
         .assertRefused("of type int64; expected uint8 with --layout bytes");
+    Npy.write(codes, "(2,)", 1, 0);
+    Cli.run("stats", codes, "--code-dim=3", "--layout=indices")
+        .assertRefused("of type float32; expected integers with --layout indices");
+    Npy.writeIndices(codes, "(1,)", 0);
     Cli.run("stats", codes, "--code-dim=64")
         .assertRefused("up to 63 bits", "code_dim is 64", "--groups");
   }
