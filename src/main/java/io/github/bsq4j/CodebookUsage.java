@@ -63,13 +63,11 @@ public final class CodebookUsage {
     try {
       return Arena.ofAuto().allocate(size * Long.BYTES, Long.BYTES);
     } catch (OutOfMemoryError e) {
-      BsqException failure =
-          new BsqException(
-              BsqException.Code.OUT_OF_MEMORY,
-              "could not allocate %d counters of 8 bytes, for codeDim %d and codebooks %d"
-                  .formatted(size, options.codeDim(), options.codebooks()));
-      failure.initCause(e);
-      throw failure;
+      throw new BsqException(
+          BsqException.Code.OUT_OF_MEMORY,
+          "could not allocate %d counters of 8 bytes, for codeDim %d and codebooks %d"
+              .formatted(size, options.codeDim(), options.codebooks()),
+          e);
     }
   }
 

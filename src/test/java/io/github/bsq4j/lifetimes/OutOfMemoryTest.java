@@ -6,8 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.bsq4j.BinarySphericalQuantizer;
 import io.github.bsq4j.BsqException;
 import io.github.bsq4j.ChildJvm;
+import io.github.bsq4j.CodebookUsage;
 import io.github.bsq4j.DType;
 import io.github.bsq4j.Device;
+import io.github.bsq4j.HammingSearch;
 import io.github.bsq4j.Implementation;
 import io.github.bsq4j.NativeRuntime;
 import io.github.bsq4j.Quantization;
@@ -64,6 +66,9 @@ class OutOfMemoryTest {
             // itself.
             "forward with operators: OUT_OF_MEMORY (" + TENSOR + "|LibTorch's aten::\\w+ ).*",
             "backward with operators: OUT_OF_MEMORY (" + TENSOR + "|LibTorch's aten::\\w+ ).*",
+            "nearest: OUT_OF_MEMORY " + TENSOR + "\\[10000, 2000\\] and type int64",
+            "usage: OUT_OF_MEMORY could not allocate 33554432 counters of 8 bytes, for codeDim 20"
+                + " and codebooks 32",
             "live 0");
     assertEquals(expected.size(), lines.size(), child::out);
     for (int i = 0; i < lines.size(); i++) {
@@ -96,6 +101,8 @@ class OutOfMemoryTest {
       Arena before = Arena.ofConfined();
       Tensor half = Tensor.zeros(before, DType.FLOAT32, Device.CPU, 40_000_000);
       Tensor row = Tensor.zeros(before, DType.FLOAT64, Device.CPU, 1, CODEBOOKS * DIM);
+      Tensor codes = Tensor.zeros(before, DType.UINT8, Device.CPU, 10_000, 1);
+      QuantizerOptions counted = QuantizerOptions.builder(20).codebooks(32).build();
       Quantization quantization = large.forward(before, row);
       Quantization withOperators = operators.forward(before, row);
 
@@ -108,6 +115,8 @@ class OutOfMemoryTest {
       tell("backward", arena -> quantization.backward(arena, 1));
       tell("forward with operators", arena -> operators.forward(arena, row));
       tell("backward with operators", arena -> withOperators.backward(arena, 1));
+      tell("nearest", arena -> HammingSearch.create(1).nearest(arena, codes, codes, 2000));
+      tell("usage", _ -> CodebookUsage.create(counted));
       useALittle(small);
       before.close();
       System.out.println("live " + LiveHandles.count());
