@@ -36,7 +36,9 @@ final class NearestCommand implements Callable<Integer> {
   @Parameters(
       index = "1",
       paramLabel = "CODES.npy",
-      description = "The codes to search, of the same kind.")
+      description =
+          "The codes to search, of the same kind. The file is mapped: it may be larger than"
+              + " memory.")
   private Path codes;
 
   @Option(
@@ -51,7 +53,7 @@ final class NearestCommand implements Callable<Integer> {
   /** Codes of a file, as bytes. */
   private record Packed(NpyFile file, long count, int bytes) {
     static Packed read(Path path, Arena arena) throws FileSystemException {
-      NpyFile file = NpyFile.read(path, arena);
+      NpyFile file = NpyFile.map(path, arena);
       long[] shape = file.shape();
       long elements = Arrays.stream(shape).reduce(1, Math::multiplyExact);
       if (file.type() == NpyType.INT64) {

@@ -114,6 +114,22 @@ final class InputFile implements Closeable {
     return bytes;
   }
 
+  /**
+   * Bytes from a position on, mapped: read-only memory that outlives this object, to the end of the
+   * arena.
+   *
+   * @throws FileSystemException if there is no address space for them, or the file's system maps
+   *     none
+   */
+  MemorySegment map(long position, long count, Arena arena) throws FileSystemException {
+    try {
+      return channel.map(FileChannel.MapMode.READ_ONLY, position, count, arena);
+    } catch (IOException | OutOfMemoryError e) {
+      IOException cause = e instanceof IOException failure ? failure : new IOException(e);
+      throw Messages.failure(path, "cannot be mapped into memory", cause);
+    }
+  }
+
   @Override
   public void close() throws FileSystemException {
     try {

@@ -61,6 +61,32 @@ public final class NpyFile {
     }
   }
 
+  /**
+   * As {@link #read}, but the elements are mapped rather than read, where the file has them in this
+   * machine's byte order and in C order: only what is looked at is in memory, and the file may be
+   * larger than that. {@link #data} is then read-only, and aligned as the file has it.
+   *
+   * <p>The file is compared with its header before it is mapped, and must not be made shorter as
+   * long as the arena is open: what is then looked at beyond its end is an error of the machine.
+   *
+   * @throws FileSystemException as {@link #read} does, or if the file cannot be mapped
+   */
+  public static NpyFile map(Path path, Arena arena) throws FileSystemException {
+    try (InputFile input = InputFile.open(path)) {
+      NpyPreamble preamble = NpyPreamble.read(input);
+      NpyHeader header = NpyHeaderParser.parse(path, preamble.readHeader(input));
+      checkSize(path, header, input.size() - preamble.dataStart());
+      boolean isAsStored =
+          !header.isTransposed()
+              && (header.type().itemSize() == 1 || header.byteOrder() == ByteOrder.nativeOrder());
+      MemorySegment data =
+          isAsStored && header.byteSize() > 0
+              ? input.map(preamble.dataStart(), header.byteSize(), arena)
+              : readElements(input, preamble.dataStart(), header, arena);
+      return new NpyFile(path, header.type(), header.shape(), data);
+    }
+  }
+
   /** The type of the elements. */
   public NpyType type() {
     return type;
@@ -78,8 +104,8 @@ public final class NpyFile {
 
   /**
    * The elements, {@code elementCount() * type().itemSize()} bytes, last index fastest, in this
-   * machine's byte order, 64-byte aligned. The memory lives as long as the arena given to {@link
-   * #read}.
+   * machine's byte order, 64-byte aligned unless mapped. The memory lives as long as the arena
+   * given to {@link #read} or {@link #map}.
    */
   public MemorySegment data() {
     return data;

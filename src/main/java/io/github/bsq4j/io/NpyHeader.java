@@ -1,6 +1,7 @@
 package io.github.bsq4j.io;
 
 import java.nio.ByteOrder;
+import java.util.Arrays;
 
 /**
  * What the header of a {@code .npy} file declares: the element type and byte order, the order of
@@ -40,6 +41,11 @@ final class NpyHeader {
   /** Whether the first index is the one that runs fastest in the file. */
   boolean fortranOrder() {
     return fortranOrder;
+  }
+
+  /** Whether the elements of the file are in another order than C's. */
+  boolean isTransposed() {
+    return fortranOrder && Arrays.stream(shape).filter(size -> size != 1).count() > 1;
   }
 
   /** The dimensions; a copy. */

@@ -6,7 +6,6 @@ import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
 import java.nio.file.FileSystemException;
 import java.nio.file.Path;
-import java.util.Arrays;
 
 /**
  * The elements of a {@code .npy} file part by part, in this machine's byte order and C order, for
@@ -41,9 +40,8 @@ public final class NpyReader implements Closeable {
       NpyPreamble preamble = NpyPreamble.read(input);
       NpyHeader header = NpyHeaderParser.parse(path, preamble.readHeader(input));
       NpyFile.checkSize(path, header, input.size() - preamble.dataStart());
-      boolean isTransposed =
-          header.fortranOrder() && Arrays.stream(header.shape()).filter(n -> n != 1).count() > 1;
-      MemorySegment elements = isTransposed ? NpyFile.read(path, arena).data() : MemorySegment.NULL;
+      MemorySegment elements =
+          header.isTransposed() ? NpyFile.read(path, arena).data() : MemorySegment.NULL;
       return new NpyReader(input, header, preamble.dataStart(), elements);
     } catch (Throwable e) {
       input.close();

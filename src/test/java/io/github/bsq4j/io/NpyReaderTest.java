@@ -4,7 +4,9 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.abort;
 
+import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -14,6 +16,7 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -60,6 +63,77 @@ class NpyReaderTest {
         }
       }
     }
+  }
+
+  /** Mapped where the file has what memory shall have, read otherwise: the same elements. */
+  @ParameterizedTest
+  @ValueSource(strings = {"<i8", ">i8"})
+  void mappedFiles(String descr) throws Exception {
+    for (String header : new String[] {C_ORDER, C_ORDER.replace("False", "True")}) {
+      Path file = write(descr, header);
+      try (Arena arena = Arena.ofConfined()) {
+        NpyFile mapped = NpyFile.map(file, arena);
+        assertEquals(descr.startsWith("<") && header.equals(C_ORDER), mapped.data().isMapped());
+        assertArrayEquals(new long[] {2, 3}, mapped.shape());
+        assertEquals(-1, NpyFile.read(file, arena).data().mismatch(mapped.data()));
+      }
+      try (RandomAccessFile other = new RandomAccessFile(file.toFile(), "rw");
+          Arena arena = Arena.ofConfined()) {
+        other.setLength(other.length() - 8);
+        assertTrue(
+            assertThrows(MalformedFileException.class, () -> NpyFile.map(file, arena))
+                .getMessage()
+                .contains("truncated: found 40 bytes after the header, 8 fewer than the 48 of"));
+      }
+    }
+  }
+
+  /** Of more elements than any machine has memory for: only what is looked at is read. */
+  @Test
+  void aMappedFileThatIsLargerThanMemory() throws Exception {
+    Path file = write("<i8", C_ORDER.replace("(2, 3)", "(%d,)".formatted(1L << 40)));
+    long bytes = 8L << 40;
+    try (RandomAccessFile sparse = new RandomAccessFile(file.toFile(), "rw")) {
+      long header = sparse.length() - 48;
+      try {
+        sparse.setLength(header + bytes);
+      } catch (IOException e) {
+        abort("this file system has no files of 8 TiB: " + e.getMessage());
+      }
+    }
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment data = NpyFile.map(file, arena).data();
+      assertEquals(bytes, data.byteSize());
+      assertEquals(15, data.getAtIndex(ValueLayout.JAVA_LONG_UNALIGNED, 5));
+      assertEquals(0, data.getAtIndex(ValueLayout.JAVA_LONG_UNALIGNED, (1L << 40) - 1));
+    }
+  }
+
+  @Test
+  void smallerIntegersAreWidened() throws Exception {
+    for (String descr : new String[] {"|u1", "|i1", "<i2", ">u2", "<i4", ">i4", "<u4", "<i8"}) {
+      Path file = write(descr, C_ORDER.replace("(2, 3)", "(%d,)".formatted(48 / size(descr))));
+      try (Arena arena = Arena.ofConfined();
+          NpyReader reader = NpyReader.open(file, arena)) {
+        long[] all = NpyFile.read(file, arena).toInt64(arena).toArray(ValueLayout.JAVA_LONG);
+        MemorySegment part = arena.allocate(4 * 8, 8);
+        reader.readInt64(2, part);
+        assertArrayEquals(Arrays.copyOfRange(all, 2, 6), part.toArray(ValueLayout.JAVA_LONG));
+      }
+    }
+    Path file = write("<f8", C_ORDER);
+    try (Arena arena = Arena.ofConfined();
+        NpyReader reader = NpyReader.open(file, arena)) {
+      assertTrue(
+          assertThrows(
+                  MalformedFileException.class, () -> reader.readInt64(0, arena.allocate(8, 8)))
+              .getMessage()
+              .contains("found elements of type float64; expected integers"));
+    }
+  }
+
+  private static int size(String descr) {
+    return descr.charAt(2) - '0';
   }
 
   @Test
