@@ -13,6 +13,8 @@ import io.github.bsq4j.Implementation;
 import io.github.bsq4j.LossSums;
 import io.github.bsq4j.Quantization;
 import io.github.bsq4j.QuantizerOptions;
+import io.github.bsq4j.ResidualQuantization;
+import io.github.bsq4j.ResidualQuantizer;
 import io.github.bsq4j.Tensor;
 import io.github.bsq4j.device.OnDevice;
 import io.github.bsq4j.device.TestDevice;
@@ -122,6 +124,38 @@ class LifetimesTest {
       NullPointerException e =
           assertThrows(NullPointerException.class, () -> use.on(subjects, null));
       assertEquals("arena", e.getMessage());
+    }
+  }
+
+  /** It keeps what it needs of x and mask, in arenas of their own, which are gone by then. */
+  @ParameterizedTest
+  @EnumSource(
+      value = Implementation.class,
+      names = {"KERNELS", "OPERATORS"})
+  void levelsOutliveTheirInputs(Implementation implementation) {
+    ResidualQuantizer quantizer =
+        ResidualQuantizer.create(
+            QuantizerOptions.builder(3).implementation(implementation).build(), 2);
+    try (Arena arena = Arena.ofConfined()) {
+      Tensor x = Tensor.of(arena, Use.X, 2, 3);
+      Tensor mask = Tensor.of(arena, new byte[] {1, 0});
+      float[] expected = quantizer.forward(arena, x, mask).backward(arena, x, 1, 2).toFloatArray();
+      ResidualQuantization result;
+      try (Arena inputs = Arena.ofConfined()) {
+        MemorySegment memory = inputs.allocateFrom(ValueLayout.JAVA_FLOAT, Use.X);
+        MemorySegment counts = inputs.allocateFrom(ValueLayout.JAVA_BYTE, (byte) 1, (byte) 0);
+        result =
+            quantizer.forward(
+                arena,
+                Tensor.borrow(inputs, memory, DType.FLOAT32, Device.CPU, 2, 3),
+                Tensor.borrow(inputs, counts, DType.UINT8, Device.CPU, 2));
+        memory.fill((byte) 0x55);
+        counts.fill((byte) 0x55);
+      }
+      overwriteFreedMemory();
+      assertArrayEquals(expected, result.backward(arena, x, 1, 2).toFloatArray());
+      assertArrayEquals(
+          quantizer.forward(arena, x, mask).losses().toArray(), result.losses().toArray());
     }
   }
 

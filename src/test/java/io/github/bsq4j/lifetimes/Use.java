@@ -5,6 +5,8 @@ import io.github.bsq4j.DType;
 import io.github.bsq4j.Device;
 import io.github.bsq4j.LossSums;
 import io.github.bsq4j.Quantization;
+import io.github.bsq4j.ResidualQuantization;
+import io.github.bsq4j.ResidualQuantizer;
 import io.github.bsq4j.Tensor;
 import io.github.bsq4j.device.TestDevice;
 import java.lang.foreign.Arena;
@@ -46,7 +48,26 @@ enum Use {
       (subjects, arena) -> subjects.quantization.backward(arena, subjects.x, 1, subjects.sums),
       true),
   BACKWARD_OF_LOSS_OF_SUMS(
-      (subjects, arena) -> subjects.quantization.backward(arena, 1, subjects.sums), true);
+      (subjects, arena) -> subjects.quantization.backward(arena, 1, subjects.sums), true),
+  LEVEL_LOSSES((subjects, _) -> subjects.levels.losses()),
+  LEVEL_AUX_LOSS((subjects, _) -> subjects.levels.auxLoss()),
+  READ_LEVELS_QUANTIZED((subjects, _) -> subjects.levels.quantized().toFloatArray()),
+  READ_LEVELS_INDICES((subjects, _) -> subjects.levels.indices().toLongArray()),
+  READ_A_LEVEL((subjects, _) -> subjects.levels.levels().get(1).quantized().toFloatArray()),
+  LEVELS_FORWARD((subjects, arena) -> subjects.residual.forward(arena, subjects.x), true),
+  LEVELS_FORWARD_WITH_MASK(
+      (subjects, arena) -> subjects.residual.forward(arena, subjects.x, subjects.bytes), true),
+  LEVELS_ENCODE((subjects, arena) -> subjects.residual.encode(arena, subjects.x), true),
+  LEVELS_DECODE(
+      (subjects, arena) ->
+          subjects.residual.decode(arena, subjects.levels.indices(), 2, DType.FLOAT32),
+      true),
+  LEVELS_CODES_TO_INDICES(
+      (subjects, arena) -> subjects.residual.codesToIndices(arena, subjects.levels.quantized()),
+      true),
+  RESIDUAL((subjects, arena) -> subjects.residual.residual(arena, 1, subjects.x), true),
+  LEVELS_BACKWARD((subjects, arena) -> subjects.levels.backward(arena, subjects.x, 1, 2), true),
+  LEVELS_BACKWARD_OF_LOSS((subjects, arena) -> subjects.levels.backward(arena, 1), true);
 
   static final float[] X = {1, -2, 3, -1, 4, 5};
 
@@ -61,9 +82,12 @@ enum Use {
       Tensor indices,
       Tensor bytes,
       Quantization quantization,
-      LossSums sums) {
+      LossSums sums,
+      ResidualQuantizer residual,
+      ResidualQuantization levels) {
     static Subjects in(Arena arena) {
       BinarySphericalQuantizer quantizer = BinarySphericalQuantizer.create(3);
+      ResidualQuantizer residual = ResidualQuantizer.create(quantizer.options(), 2);
       Tensor onCpu = Tensor.of(arena, X, 2, 3);
       Tensor x = TestDevice.put(arena, onCpu);
       Quantization quantization = quantizer.forward(arena, x);
@@ -74,7 +98,9 @@ enum Use {
           TestDevice.put(arena, Tensor.of(arena, new long[] {5, 2})),
           TestDevice.put(arena, Tensor.of(arena, new byte[] {5, 2})),
           quantization,
-          quantization.lossSums());
+          quantization.lossSums(),
+          residual,
+          residual.forward(arena, x));
     }
   }
 
