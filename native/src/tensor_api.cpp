@@ -5,6 +5,7 @@
 
 #include "bsq/bsq.h"
 #include "device.h"
+#include "dlpack.h"
 #include "dtype.h"
 #include "live_handles.h"
 #include "options.h"
@@ -149,6 +150,33 @@ bsq_status* bsq_tensor_narrow(const bsq_tensor* tensor, int64_t dimension, int64
   return make(out, "out",
               [&] { return bsq::narrowed(value_of(tensor, "tensor"), dimension, start, length); });
 }
+
+bsq_status* bsq_tensor_from_dlpack(void* managed, bsq_tensor** out) {
+  bsq_status* const status = make(out, "out", [&] { return bsq::from_dlpack(managed); });
+  if (status == nullptr) {
+    bsq::take_dlpack((*out)->value, managed);  // now that nothing can fail
+  }
+  return status;
+}
+
+void bsq_tensor_disown(bsq_tensor* tensor) {
+  if (tensor != nullptr) {
+    bsq::give_back_dlpack(tensor->value);
+  }
+  delete tensor;
+}
+
+bsq_status* bsq_tensor_to_dlpack(const bsq_tensor* tensor, void** managed) {
+  return bsq::guard([&] {
+    if (managed == nullptr) {
+      bsq::fail(Code::kInvalidArgument, "managed is NULL");
+    }
+    *managed = nullptr;
+    *managed = bsq::to_dlpack(value_of(tensor, "tensor"));
+  });
+}
+
+void bsq_dlpack_free(void* managed) { bsq::free_dlpack(managed); }
 
 bsq_status* bsq_tensor_encode(const bsq_options* options, const bsq_tensor* x,
                               bsq_tensor** indices) {

@@ -63,6 +63,27 @@ int64_t checked_dimension(int64_t dimension, const Shape& shape) {
   return dimension;
 }
 
+// strides may be NULL: contiguous.
+Shape checked_strides(const Shape& shape, const int64_t* strides) {
+  Shape result =
+      strides == nullptr ? contiguous_strides(shape) : Shape(strides, strides + shape.size());
+  if (std::any_of(result.begin(), result.end(), [](int64_t stride) { return stride < 0; })) {
+    fail(Code::kInvalidArgument, "strides is ", to_string(result),
+         ", expected strides of at least 0");
+  }
+  return result;
+}
+
+// Of memory that is known to be large enough.
+TensorValue borrow_checked(DType dtype, const Device& device, const Shape& shape,
+                           const Shape& strides, const void* data) {
+  if (reinterpret_cast<uintptr_t>(data) % static_cast<uintptr_t>(element_size(dtype)) != 0) {
+    fail(Code::kInvalidArgument, "data is at an address not aligned to ", element_size(dtype),
+         " bytes, the size of a ", name(dtype));
+  }
+  return {from_blob(data, shape, strides, dtype, device), {}, /*borrowed=*/true};
+}
+
 }  // namespace
 
 Shape checked_shape(const int64_t* shape, int64_t rank, DType dtype) {
@@ -93,18 +114,21 @@ TensorValue copy_in(DType dtype, const Device& device, const Shape& shape, const
 
 TensorValue borrow(DType dtype, const Device& device, const Shape& shape, const int64_t* strides,
                    const void* data, int64_t data_bytes) {
-  const Shape all_strides =
-      strides == nullptr ? contiguous_strides(shape) : Shape(strides, strides + shape.size());
-  if (std::any_of(all_strides.begin(), all_strides.end(), [](int64_t s) { return s < 0; })) {
-    fail(Code::kInvalidArgument, "strides is ", to_string(all_strides),
-         ", expected strides of at least 0");
-  }
+  const Shape all_strides = checked_strides(shape, strides);
   check_bytes({"data", data, data_bytes}, extent(shape, all_strides, dtype), shape, dtype);
-  if (reinterpret_cast<uintptr_t>(data) % static_cast<uintptr_t>(element_size(dtype)) != 0) {
-    fail(Code::kInvalidArgument, "data is at an address not aligned to ", element_size(dtype),
-         " bytes, the size of a ", name(dtype));
+  return borrow_checked(dtype, device, shape, all_strides, data);
+}
+
+TensorValue borrow_all(DType dtype, const Device& device, const Shape& shape,
+                       const int64_t* strides, const void* data) {
+  const Shape all_strides = checked_strides(shape, strides);
+  const int64_t needed = extent(shape, all_strides, dtype);
+  if (static_cast<uint64_t>(needed) > UINTPTR_MAX - reinterpret_cast<uintptr_t>(data)) {
+    fail(Code::kInvalidArgument, "strides ", to_string(all_strides), " of shape ", to_string(shape),
+         " reach past the last address");
   }
-  return {from_blob(data, shape, all_strides, dtype, device), {}, /*borrowed=*/true};
+  check_bytes({"data", data, needed}, needed, shape, dtype);
+  return borrow_checked(dtype, device, shape, all_strides, data);
 }
 
 void describe(const TensorValue& value, bsq_tensor_info* info) {
@@ -160,7 +184,7 @@ TensorValue permuted(const TensorValue& value, const int64_t* dimensions, int64_
            rank - 1, " once");
     }
   }
-  return {permute(value.tensor, order), value.findings, value.borrowed};
+  return {permute(value.tensor, order), value.findings, value.borrowed, value.owner};
 }
 
 TensorValue narrowed(const TensorValue& value, int64_t dimension, int64_t start, int64_t length) {
@@ -170,7 +194,8 @@ TensorValue narrowed(const TensorValue& value, int64_t dimension, int64_t start,
     fail(Code::kInvalidArgument, "start is ", start, " and length ", length,
          ", expected a part of dimension ", dimension, " of shape ", to_string(shape));
   }
-  return {narrow(value.tensor, dimension, start, length), value.findings, value.borrowed};
+  return {narrow(value.tensor, dimension, start, length), value.findings, value.borrowed,
+          value.owner};
 }
 
 }  // namespace bsq

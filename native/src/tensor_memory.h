@@ -19,6 +19,10 @@ namespace bsq {
 [[nodiscard]] TensorValue borrow(DType dtype, const Device& device, const Shape& shape,
                                  const int64_t* strides, const void* data, int64_t data_bytes);
 
+// The same, without an end of the memory to check against.
+[[nodiscard]] TensorValue borrow_all(DType dtype, const Device& device, const Shape& shape,
+                                     const int64_t* strides, const void* data);
+
 void describe(const TensorValue& value, bsq_tensor_info* info);
 
 // Copies all elements in row-major order to CPU memory. Waits for the device.

@@ -2,6 +2,7 @@
 // as in bsq.h. All functions throw Error.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -17,7 +18,8 @@ namespace bsq {
 struct TensorValue {
   Tensor tensor;
   Findings findings;
-  bool borrowed = false;  // the memory is not the tensor's own
+  bool borrowed = false;  // the memory is not the tensor's own: others may write to it, or free it
+  std::shared_ptr<const void> owner = nullptr;  // of borrowed memory, where it has to be kept alive
 };
 
 struct Quantization {

@@ -331,6 +331,29 @@ static void test_quantizer_on_tensors(void) {
   CHECK_EQ(bsq_debug_live_handles(), 0);
 }
 
+static void test_dlpack(void) {
+  const float memory[2] = {3.0F, 1.0F};
+  const int64_t shape[1] = {2};
+  float values[2] = {0};
+  void* managed = NULL;
+  bsq_tensor* x = NULL;
+  bsq_tensor* same = NULL;
+  CHECK_OK(bsq_tensor_copy(BSQ_FLOAT32, BSQ_DEVICE_CPU, 0, shape, 1, memory, sizeof(memory), &x));
+  CHECK_OK(bsq_tensor_to_dlpack(x, &managed));
+  bsq_tensor_free(x);
+  CHECK_EQ(bsq_debug_live_handles(), 1);
+  CHECK_OK(bsq_tensor_from_dlpack(managed, &same));
+  bsq_tensor_disown(same);
+  CHECK_OK(bsq_tensor_from_dlpack(managed, &same));
+  CHECK_OK(bsq_tensor_read(same, BSQ_FLOAT32, values, sizeof(values)));
+  CHECK_EQ(values[1], 1.0F);
+  CHECK_OK(bsq_tensor_to_dlpack(same, &managed));
+  bsq_tensor_free(same);
+  CHECK_EQ(bsq_debug_live_handles(), 2);
+  bsq_dlpack_free(managed);
+  CHECK_EQ(bsq_debug_live_handles(), 0);
+}
+
 static void test_usage(void) {
   bsq_options options = defaults();
   const int64_t shape[1] = {3};
@@ -464,6 +487,7 @@ int main(void) {
   test_loss_sums();
   test_tensors();
   test_quantizer_on_tensors();
+  test_dlpack();
   test_usage();
   test_status();
   printf("%s: %d checks, %d failed\n", failures == 0 ? "ok" : "FAILED", checks, failures);

@@ -3,7 +3,7 @@
 
 #include "bsq/bsq.h"
 
-_Static_assert(BSQ_ABI_VERSION == 5, "a new version: adapt this file");
+_Static_assert(BSQ_ABI_VERSION == 6, "a new version: adapt this file");
 
 _Static_assert(sizeof(bsq_options) == 160, "size of bsq_options");
 _Static_assert(offsetof(bsq_options, struct_size) == 0, "bsq_options.struct_size");

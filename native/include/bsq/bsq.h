@@ -64,7 +64,7 @@ extern "C" {
  * BSQ_ABI_VERSION changes with every change of this header that a compiled caller could notice.
  * A caller must compare it with bsq_abi_version() before any other call.
  */
-#define BSQ_ABI_VERSION 5
+#define BSQ_ABI_VERSION 6
 
 BSQ_API int32_t bsq_abi_version(void);
 
@@ -528,7 +528,8 @@ BSQ_API bsq_status* bsq_host_nearest(int64_t code_bytes, int64_t queries, const 
  * immutable: no function here changes one, so all threads may use it at the same time.
  *
  * A tensor belongs to the caller, who frees it. It keeps the memory that it uses alive by itself;
- * tensors may share memory. The one exception is a borrowed tensor: see bsq_tensor_borrow.
+ * tensors may share memory. The one exception is a borrowed tensor: see bsq_tensor_borrow. That of
+ * bsq_tensor_from_dlpack is kept alive, but somebody else may write to it.
  *
  * Functions that make an object store it in *out, which is NULL after a failure.
  *
@@ -619,6 +620,43 @@ BSQ_API bsq_status* bsq_tensor_permute(const bsq_tensor* tensor, const int64_t* 
 /* A view of `length` elements along one dimension, from `start` on. */
 BSQ_API bsq_status* bsq_tensor_narrow(const bsq_tensor* tensor, int64_t dimension, int64_t start,
                                       int64_t length, bsq_tensor** out);
+
+/*
+ * DLPack 1.0: tensors of other libraries here, and these there, without a copy. `managed` points to
+ * a DLManagedTensorVersioned (https://dmlc.github.io/dlpack), which is what a Python capsule named
+ * "dltensor_versioned" holds. Whoever has it calls its deleter, once.
+ *
+ * Nothing here waits for a device or checks: on a CUDA device the elements must be ready for the
+ * stream that reads them, see bsq_device_synchronize.
+ */
+
+/*
+ * A tensor in the memory of `managed`, which it takes: the deleter is called, by some thread, when
+ * the tensor and its views are freed. After a failure `managed` is still the caller's. Results copy
+ * what they need, as those of borrowed tensors do, and whoever writes to the memory changes the
+ * tensor. Refused are major versions other than 1, devices other than CPU, CUDA and CUDAHost (which
+ * counts as the CPU), types other than those of this header (bool counts as uint8), scalars (of
+ * rank 0), negative strides, and data that is not aligned to the element size. CUDA memory must
+ * not be freed before what the device was told to do with it is done.
+ */
+BSQ_API bsq_status* bsq_tensor_from_dlpack(void* managed, bsq_tensor** out);
+
+/*
+ * Frees a tensor that bsq_tensor_from_dlpack made without calling the deleter: `managed` is the
+ * caller's again. Views of it lose their memory.
+ */
+BSQ_API void bsq_tensor_disown(bsq_tensor* tensor);
+
+/*
+ * A new DLManagedTensorVersioned in *managed, with the strides of the tensor, that keeps its memory
+ * alive and counts as a live handle until its deleter is called. It shares the tensor's memory and
+ * is flagged as read-only; of a borrowed tensor it has a copy, flagged as that, since the memory of
+ * that may end first. Findings do not go along: bsq_tensor_check the tensor before.
+ */
+BSQ_API bsq_status* bsq_tensor_to_dlpack(const bsq_tensor* tensor, void** managed);
+
+/* Calls the deleter of a DLManagedTensorVersioned that nobody took. NULL is accepted. */
+BSQ_API void bsq_dlpack_free(void* managed);
 
 /*
  * The quantizer on tensors. x is of shape [..., K * D], any rank and strides, and of one of the

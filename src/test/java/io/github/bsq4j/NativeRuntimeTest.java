@@ -235,7 +235,7 @@ class NativeRuntimeTest {
     Path other = folder.resolve("libbsq.so");
     compile("int bsq_abi_version(void) { return 99; }", other);
     assertFailure(
-        other + " has ABI version 99, but this version of bsq4j needs 5",
+        other + " has ABI version 99, but this version of bsq4j needs 6",
         Map.of(),
         libtorch(),
         "-Dbsq4j.library=" + other);

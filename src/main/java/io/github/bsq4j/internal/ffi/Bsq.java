@@ -23,10 +23,10 @@ public class Bsq extends Bsq$shared {
     static final SymbolLookup SYMBOL_LOOKUP = SymbolLookup.loaderLookup()
             .or(Linker.nativeLinker().defaultLookup());
 
-    private static final int BSQ_ABI_VERSION = (int)5L;
+    private static final int BSQ_ABI_VERSION = (int)6L;
     /**
      * {@snippet lang=c :
-     * #define BSQ_ABI_VERSION 5
+     * #define BSQ_ABI_VERSION 6
      * }
      */
     public static int BSQ_ABI_VERSION() {
@@ -3408,6 +3408,246 @@ public class Bsq extends Bsq$shared {
                 traceDowncall("bsq_tensor_narrow", tensor, dimension, start, length, out);
             }
             return (MemorySegment)mh$.invokeExact(tensor, dimension, start, length, out);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_tensor_from_dlpack {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_tensor_from_dlpack");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_from_dlpack(void *managed, bsq_tensor **out)
+     * }
+     */
+    public static FunctionDescriptor bsq_tensor_from_dlpack$descriptor() {
+        return bsq_tensor_from_dlpack.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_from_dlpack(void *managed, bsq_tensor **out)
+     * }
+     */
+    public static MethodHandle bsq_tensor_from_dlpack$handle() {
+        return bsq_tensor_from_dlpack.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_from_dlpack(void *managed, bsq_tensor **out)
+     * }
+     */
+    public static MemorySegment bsq_tensor_from_dlpack$address() {
+        return bsq_tensor_from_dlpack.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_from_dlpack(void *managed, bsq_tensor **out)
+     * }
+     */
+    public static MemorySegment bsq_tensor_from_dlpack(MemorySegment managed, MemorySegment out) {
+        var mh$ = bsq_tensor_from_dlpack.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_tensor_from_dlpack", managed, out);
+            }
+            return (MemorySegment)mh$.invokeExact(managed, out);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_tensor_disown {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_tensor_disown");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * void bsq_tensor_disown(bsq_tensor *tensor)
+     * }
+     */
+    public static FunctionDescriptor bsq_tensor_disown$descriptor() {
+        return bsq_tensor_disown.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * void bsq_tensor_disown(bsq_tensor *tensor)
+     * }
+     */
+    public static MethodHandle bsq_tensor_disown$handle() {
+        return bsq_tensor_disown.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * void bsq_tensor_disown(bsq_tensor *tensor)
+     * }
+     */
+    public static MemorySegment bsq_tensor_disown$address() {
+        return bsq_tensor_disown.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * void bsq_tensor_disown(bsq_tensor *tensor)
+     * }
+     */
+    public static void bsq_tensor_disown(MemorySegment tensor) {
+        var mh$ = bsq_tensor_disown.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_tensor_disown", tensor);
+            }
+            mh$.invokeExact(tensor);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_tensor_to_dlpack {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_tensor_to_dlpack");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_to_dlpack(const bsq_tensor *tensor, void **managed)
+     * }
+     */
+    public static FunctionDescriptor bsq_tensor_to_dlpack$descriptor() {
+        return bsq_tensor_to_dlpack.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_to_dlpack(const bsq_tensor *tensor, void **managed)
+     * }
+     */
+    public static MethodHandle bsq_tensor_to_dlpack$handle() {
+        return bsq_tensor_to_dlpack.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_to_dlpack(const bsq_tensor *tensor, void **managed)
+     * }
+     */
+    public static MemorySegment bsq_tensor_to_dlpack$address() {
+        return bsq_tensor_to_dlpack.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_to_dlpack(const bsq_tensor *tensor, void **managed)
+     * }
+     */
+    public static MemorySegment bsq_tensor_to_dlpack(MemorySegment tensor, MemorySegment managed) {
+        var mh$ = bsq_tensor_to_dlpack.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_tensor_to_dlpack", tensor, managed);
+            }
+            return (MemorySegment)mh$.invokeExact(tensor, managed);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_dlpack_free {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_dlpack_free");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * void bsq_dlpack_free(void *managed)
+     * }
+     */
+    public static FunctionDescriptor bsq_dlpack_free$descriptor() {
+        return bsq_dlpack_free.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * void bsq_dlpack_free(void *managed)
+     * }
+     */
+    public static MethodHandle bsq_dlpack_free$handle() {
+        return bsq_dlpack_free.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * void bsq_dlpack_free(void *managed)
+     * }
+     */
+    public static MemorySegment bsq_dlpack_free$address() {
+        return bsq_dlpack_free.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * void bsq_dlpack_free(void *managed)
+     * }
+     */
+    public static void bsq_dlpack_free(MemorySegment managed) {
+        var mh$ = bsq_dlpack_free.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_dlpack_free", managed);
+            }
+            mh$.invokeExact(managed);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
