@@ -16,6 +16,7 @@
 #include "residual.h"
 #include "status.h"
 #include "tensor_quantizer.h"
+#include "torch_cuda.h"
 #include "torch_runtime.h"
 #include "usage.h"
 
@@ -27,6 +28,22 @@ using bsq::Losses;
 using bsq::Options;
 using bsq::RowShape;
 using bsq::cpu::CodeLayout;
+
+// A device that has streams.
+bsq::Device checked_cuda(int32_t device_type, int32_t device_index) {
+  const bsq::Device device = bsq::checked_device(device_type, device_index);
+  if (device.type != bsq::DeviceType::kCuda) {
+    bsq::fail(Code::kUnsupported, bsq::name(device), " has no streams, expected a CUDA device");
+  }
+  return device;
+}
+
+void checked_stream_out(void** stream) {
+  if (stream == nullptr) {
+    bsq::fail(Code::kInvalidArgument, "stream is NULL");
+  }
+  *stream = nullptr;
+}
 
 // Calls body with a value of the element type's C++ type.
 template <class Body>
@@ -156,6 +173,43 @@ int32_t bsq_device_count(int32_t device_type) {
 
 bsq_status* bsq_device_check(int32_t device_type, int32_t device_index) {
   return bsq::guard([&] { static_cast<void>(bsq::checked_device(device_type, device_index)); });
+}
+
+bsq_status* bsq_device_describe(int32_t device_type, int32_t device_index, bsq_device_info* info) {
+  return bsq::guard([&] { bsq::describe(bsq::checked_device(device_type, device_index), info); });
+}
+
+bsq_status* bsq_device_synchronize(int32_t device_type, int32_t device_index) {
+  return bsq::guard([&] {
+    const bsq::Device device = bsq::checked_device(device_type, device_index);
+    if (device.type != bsq::DeviceType::kCpu) {
+      bsq::synchronize_stream(device, bsq::current_stream(device));
+    }
+  });
+}
+
+bsq_status* bsq_stream_from_pool(int32_t device_type, int32_t device_index, void** stream) {
+  return bsq::guard([&] {
+    checked_stream_out(stream);
+    *stream = bsq::stream_from_pool(checked_cuda(device_type, device_index));
+  });
+}
+
+bsq_status* bsq_stream_current(int32_t device_type, int32_t device_index, void** stream) {
+  return bsq::guard([&] {
+    checked_stream_out(stream);
+    *stream = bsq::current_stream(checked_cuda(device_type, device_index));
+  });
+}
+
+bsq_status* bsq_stream_set_current(int32_t device_type, int32_t device_index, void* stream) {
+  return bsq::guard(
+      [&] { bsq::set_current_stream(checked_cuda(device_type, device_index), stream); });
+}
+
+bsq_status* bsq_stream_synchronize(int32_t device_type, int32_t device_index, void* stream) {
+  return bsq::guard(
+      [&] { bsq::synchronize_stream(checked_cuda(device_type, device_index), stream); });
 }
 
 const char* bsq_device_implementation(int32_t device_type) {

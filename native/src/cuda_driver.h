@@ -14,4 +14,26 @@ struct CudaDevices {
 // Asked once per process: neither a driver nor LibTorch's CUDA libraries come or go.
 [[nodiscard]] const CudaDevices& cuda_devices();
 
+struct DeviceMemory {  // in bytes, -1 where unknown
+  int64_t total = -1;
+  int64_t free = -1;
+};
+
+// Of one of cuda_devices. What is free is known where this process has used the device before: to
+// ask needs a context, and to make one would take hundreds of megabytes of the device.
+[[nodiscard]] DeviceMemory cuda_memory(int32_t index);
+
+struct CudaDescription {
+  std::string name;  // "" where unknown
+  int32_t compute_major = 0;
+  int32_t compute_minor = 0;
+};
+
+// Of one of cuda_devices.
+[[nodiscard]] CudaDescription describe_cuda_device(int32_t index);
+
+// Whose memory an address is in, where that is not the device's: "cuda:1", "the CPU". "" where it
+// is the device's (managed memory is every device's), or the driver does not tell.
+[[nodiscard]] std::string other_owner_of(const void* address, int32_t index);
+
 }  // namespace bsq

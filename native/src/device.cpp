@@ -1,9 +1,51 @@
 #include "device.h"
 
-#include "cuda_driver.h"
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <locale>
+#include <sstream>
+
 #include "error.h"
+#include "options.h"
 
 namespace bsq {
+namespace {
+
+// What follows the key and a colon in one of Linux's files of such lines; "" where nothing does.
+std::string value_of(const char* file, const std::string& key) {
+  std::ifstream lines(file);
+  std::string line;
+  while (std::getline(lines, line)) {
+    const size_t colon = line.find(':');
+    if (colon != std::string::npos && line.compare(0, key.size(), key) == 0 &&
+        line.find_first_not_of(" \t", key.size()) == colon) {
+      const size_t start = line.find_first_not_of(" \t", colon + 1);
+      return start == std::string::npos ? "" : line.substr(start);
+    }
+  }
+  return "";
+}
+
+DeviceMemory host_memory() {
+  DeviceMemory memory;
+  const int64_t pages = sysconf(_SC_PHYS_PAGES);
+  const int64_t page_size = sysconf(_SC_PAGESIZE);
+  if (pages > 0 && page_size > 0) {
+    memory.total = pages * page_size;
+  }
+  std::istringstream available(value_of("/proc/meminfo", "MemAvailable"));
+  available.imbue(std::locale::classic());
+  int64_t kibibytes = 0;
+  if (available >> kibibytes) {
+    memory.free = kibibytes * 1024;
+  }
+  return memory;
+}
+
+}  // namespace
 
 std::string name(const Device& device) {
   return device.type == DeviceType::kCpu ? "cpu" : "cuda:" + std::to_string(device.index);
@@ -44,6 +86,27 @@ Device checked_device(int32_t device_type, int32_t device_index) {
          " CUDA device(s), the last being cuda:", cuda.count - 1);
   }
   return device;
+}
+
+DeviceMemory memory(const Device& device) {
+  return device.type == DeviceType::kCpu ? host_memory() : cuda_memory(device.index);
+}
+
+void describe(const Device& device, bsq_device_info* info) {
+  const uint64_t size = checked_struct_size(info, "bsq_device_info", sizeof(bsq_device_info));
+  const CudaDescription description =
+      device.type == DeviceType::kCpu
+          ? CudaDescription{value_of("/proc/cpuinfo", "model name"), 0, 0}
+          : describe_cuda_device(device.index);
+  const DeviceMemory memory = bsq::memory(device);
+  std::memset(info, 0, size);
+  info->struct_size = size;
+  info->total_memory = memory.total;
+  info->free_memory = memory.free;
+  info->compute_major = description.compute_major;
+  info->compute_minor = description.compute_minor;
+  const size_t length = std::min(description.name.size(), sizeof(info->name) - 1);
+  std::copy_n(description.name.begin(), length, info->name);
 }
 
 }  // namespace bsq

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "bsq/bsq.h"
+#include "cuda_driver.h"
 
 namespace bsq {
 
@@ -32,5 +33,9 @@ inline constexpr Device kCpu{};
 
 // The device, which can be used. Throws Error, naming what is missing, where it cannot.
 [[nodiscard]] Device checked_device(int32_t device_type, int32_t device_index);
+
+[[nodiscard]] DeviceMemory memory(const Device& device);
+
+void describe(const Device& device, bsq_device_info* info);
 
 }  // namespace bsq

@@ -139,6 +139,22 @@ bsq_status* bsq_tensor_to(const bsq_tensor* tensor, int32_t dtype, int32_t devic
   });
 }
 
+bsq_status* bsq_tensor_empty_pinned(int32_t dtype, const int64_t* shape, int64_t rank,
+                                    bsq_tensor** out) {
+  return make(out, "out", [&] {
+    const DType type = bsq::checked_dtype(dtype);
+    return bsq::pinned(type, bsq::checked_shape(shape, rank, type));
+  });
+}
+
+bsq_status* bsq_tensor_to_async(const bsq_tensor* tensor, int32_t device_type, int32_t device_index,
+                                bsq_tensor** out) {
+  return make(out, "out", [&] {
+    return bsq::convert_async(value_of(tensor, "tensor"),
+                              bsq::checked_device(device_type, device_index));
+  });
+}
+
 bsq_status* bsq_tensor_permute(const bsq_tensor* tensor, const int64_t* dimensions, int64_t rank,
                                bsq_tensor** out) {
   return make(out, "out",

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
+#include <string>
+#include <utility>
 
 #include "buffers.h"
 #include "error.h"
@@ -74,12 +77,19 @@ Shape checked_strides(const Shape& shape, const int64_t* strides) {
   return result;
 }
 
-// Of memory that is known to be large enough.
+// Of memory that is known to be large enough: `needed` bytes from data on.
 TensorValue borrow_checked(DType dtype, const Device& device, const Shape& shape,
-                           const Shape& strides, const void* data) {
+                           const Shape& strides, const void* data, int64_t needed) {
   if (reinterpret_cast<uintptr_t>(data) % static_cast<uintptr_t>(element_size(dtype)) != 0) {
     fail(Code::kInvalidArgument, "data is at an address not aligned to ", element_size(dtype),
          " bytes, the size of a ", name(dtype));
+  }
+  if (device.type == DeviceType::kCuda && needed > 0) {
+    const std::string other = other_owner_of(data, device.index);
+    if (!other.empty()) {
+      fail(Code::kInvalidArgument, "data is at ", data, ", in memory of ", other,
+           ", expected memory of ", name(device));
+    }
   }
   return {from_blob(data, shape, strides, dtype, device), {}, /*borrowed=*/true};
 }
@@ -101,6 +111,16 @@ Shape checked_shape(const int64_t* shape, int64_t rank, DType dtype) {
   return result;
 }
 
+TensorValue pinned(DType dtype, const Shape& shape) {
+  const CudaDevices& cuda = cuda_devices();
+  if (cuda.count == 0) {
+    fail(Code::kUnsupported, "page-locked memory is not available: ", cuda.problem);
+  }
+  Tensor tensor = empty_pinned(shape, dtype);
+  auto owner = std::make_shared<const Tensor>(tensor);
+  return {std::move(tensor), {}, /*borrowed=*/true, std::move(owner)};
+}
+
 TensorValue copy_in(DType dtype, const Device& device, const Shape& shape, const void* data,
                     int64_t data_bytes) {
   const int64_t bytes = byte_size(shape, dtype);
@@ -115,8 +135,9 @@ TensorValue copy_in(DType dtype, const Device& device, const Shape& shape, const
 TensorValue borrow(DType dtype, const Device& device, const Shape& shape, const int64_t* strides,
                    const void* data, int64_t data_bytes) {
   const Shape all_strides = checked_strides(shape, strides);
-  check_bytes({"data", data, data_bytes}, extent(shape, all_strides, dtype), shape, dtype);
-  return borrow_checked(dtype, device, shape, all_strides, data);
+  const int64_t needed = extent(shape, all_strides, dtype);
+  check_bytes({"data", data, data_bytes}, needed, shape, dtype);
+  return borrow_checked(dtype, device, shape, all_strides, data, needed);
 }
 
 TensorValue borrow_all(DType dtype, const Device& device, const Shape& shape,
@@ -128,7 +149,7 @@ TensorValue borrow_all(DType dtype, const Device& device, const Shape& shape,
          " reach past the last address");
   }
   check_bytes({"data", data, needed}, needed, shape, dtype);
-  return borrow_checked(dtype, device, shape, all_strides, data);
+  return borrow_checked(dtype, device, shape, all_strides, data, needed);
 }
 
 void describe(const TensorValue& value, bsq_tensor_info* info) {
@@ -164,6 +185,14 @@ TensorValue convert(const TensorValue& value, DType dtype, const Device& device)
     return {clone(tensor), value.findings};
   }
   return {contiguous(to(tensor, dtype, device)), value.findings};
+}
+
+TensorValue convert_async(const TensorValue& value, const Device& device) {
+  if (bsq::device(value.tensor) == device) {
+    return convert(value, dtype(value.tensor), device);
+  }
+  // Contiguous before: the CPU must not touch the copy, which may not be there yet.
+  return {to_async(contiguous(value.tensor), device), value.findings};
 }
 
 TensorValue permuted(const TensorValue& value, const int64_t* dimensions, int64_t rank) {

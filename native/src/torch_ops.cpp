@@ -84,12 +84,52 @@ Stack arguments(const char* name, const Args&... args) {
   return stack;
 }
 
+// What is known where a device has no more memory.
+Shortage shortage(const Device& device, int64_t requested_bytes) {
+  const DeviceMemory left = memory(device);
+  return {static_cast<int32_t>(device.type), device.index, requested_bytes, left.free, left.total};
+}
+
+// What to do about it, for messages.
+std::string advice(const Shortage& shortage) {
+  return (shortage.free_bytes < 0 ? ""
+                                  : text(": ", shortage.free_bytes, " of its ",
+                                         shortage.total_bytes, " bytes are free")) +
+         "; smaller batches need less, and freed tensors give theirs back";
+}
+
+// The device of the first tensor, which is where operators take memory; none for others.
+inline std::optional<Device> device_of() { return std::nullopt; }
+template <class First, class... Rest>
+std::optional<Device> device_of(const First& first, const Rest&... rest) {
+  if constexpr (std::is_same_v<First, Tensor>) {
+    return bsq::device(first);
+  } else {
+    return device_of(rest...);
+  }
+}
+
+// As check_torch, of a function that was given these arguments.
+template <class... Args>
+void check_call(AOTITorchError error, const char* name, const Args&... args) {
+  try {
+    check_torch(error, name);
+  } catch (const Error& failure) {
+    const std::optional<Device> device = device_of(args...);
+    if (failure.code() != Code::kOutOfMemory || !device) {
+      throw;
+    }
+    const Shortage known = shortage(*device, -1);
+    fail(known, failure.what(), advice(known));
+  }
+}
+
 // Calls the operator; its results are at the front of the stack.
 template <class... Args>
 Stack call_stack(const char* name, const char* overload, const Args&... args) {
   require_thread_pool();
   Stack stack = arguments(name, args...);
-  check_torch(torch_call_dispatcher(name, overload, stack.data(), TORCH_ABI_VERSION), name);
+  check_call(torch_call_dispatcher(name, overload, stack.data(), TORCH_ABI_VERSION), name, args...);
   return stack;
 }
 
@@ -108,8 +148,9 @@ Tensor allocate(const Shape& shape, DType dtype, const Device& device, const Bod
     if (error.code() != Code::kOutOfMemory) {
       throw;
     }
-    fail(Code::kOutOfMemory, "could not allocate ", bytes, " bytes on ", name(device),
-         " for a tensor of shape ", to_string(shape), " and type ", name(dtype));
+    const Shortage known = shortage(device, bytes);
+    fail(known, "could not allocate ", bytes, " bytes on ", name(device), " for a tensor of shape ",
+         to_string(shape), " and type ", name(dtype), advice(known));
   }
 }
 
@@ -182,6 +223,14 @@ Tensor empty(const Shape& shape, DType dtype, const Device& device) {
   });
 }
 
+Tensor empty_pinned(const Shape& shape, DType dtype) {
+  return allocate(shape, dtype, kCpu, [&] {
+    return call("aten::empty", "memory_format", ref(shape), std::optional(scalar_type(dtype)),
+                std::nullopt, std::optional(torch_device(kCpu)), std::optional(/*pin_memory=*/true),
+                std::nullopt);
+  });
+}
+
 Tensor zeros(const Shape& shape, DType dtype, const Device& device) {
   return full(shape, 0, dtype, device);
 }
@@ -220,6 +269,14 @@ Tensor to(const Tensor& tensor, DType dtype, const Device& device) {
 }
 
 Tensor to(const Tensor& tensor, DType dtype) { return to(tensor, dtype, device(tensor)); }
+
+Tensor to_async(const Tensor& tensor, const Device& device) {
+  return allocate(shape(tensor), dtype(tensor), device, [&] {
+    return call("aten::to", "dtype_layout", tensor, std::nullopt, std::nullopt,
+                std::optional(torch_device(device)), std::nullopt, /*non_blocking=*/true,
+                /*copy=*/false, std::nullopt);
+  });
+}
 
 Tensor contiguous(const Tensor& tensor) {
   return allocate(shape(tensor), dtype(tensor), device(tensor),
@@ -260,13 +317,14 @@ Tensor reshape(const Tensor& tensor, const Shape& shape) {
 
 Tensor add(const Tensor& a, const Tensor& b) {
   AtenTensorHandle sum = nullptr;  // add's alpha is a Scalar; this function's is a double
-  check_torch(aoti_torch_aten_subtract_Tensor(a.get(), b.get(), -1, &sum), "aten::subtract");
+  check_call(aoti_torch_aten_subtract_Tensor(a.get(), b.get(), -1, &sum), "aten::subtract", a);
   return Tensor(sum);
 }
 
 Tensor sub(const Tensor& a, const Tensor& b) {
   AtenTensorHandle difference = nullptr;
-  check_torch(aoti_torch_aten_subtract_Tensor(a.get(), b.get(), 1, &difference), "aten::subtract");
+  check_call(aoti_torch_aten_subtract_Tensor(a.get(), b.get(), 1, &difference), "aten::subtract",
+             a);
   return Tensor(difference);
 }
 
@@ -339,8 +397,8 @@ Tensor pad(const Tensor& a, int64_t before, int64_t after) {
   const std::array<int64_t, 2> widths{before, after};
   double value = 0;
   AtenTensorHandle padded = nullptr;
-  check_torch(aoti_torch_aten_pad(a.get(), widths.data(), 2, "constant", &value, &padded),
-              "aten::pad");
+  check_call(aoti_torch_aten_pad(a.get(), widths.data(), 2, "constant", &value, &padded),
+             "aten::pad", a);
   return Tensor(padded);
 }
 

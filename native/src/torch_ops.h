@@ -37,6 +37,8 @@ using Shape = std::vector<int64_t>;
 // Making. A failed allocation is reported with its size and device.
 
 [[nodiscard]] Tensor empty(const Shape& shape, DType dtype, const Device& device);
+// In page-locked memory of the CPU.
+[[nodiscard]] Tensor empty_pinned(const Shape& shape, DType dtype);
 [[nodiscard]] Tensor zeros(const Shape& shape, DType dtype, const Device& device);
 [[nodiscard]] Tensor full(const Shape& shape, double value, DType dtype, const Device& device);
 [[nodiscard]] Tensor from_blob(const void* data, const Shape& shape, const Shape& strides,
@@ -44,6 +46,8 @@ using Shape = std::vector<int64_t>;
 // The same tensor where nothing changes.
 [[nodiscard]] Tensor to(const Tensor& tensor, DType dtype, const Device& device);
 [[nodiscard]] Tensor to(const Tensor& tensor, DType dtype);
+// On another device, without waiting for the copy.
+[[nodiscard]] Tensor to_async(const Tensor& tensor, const Device& device);
 [[nodiscard]] Tensor contiguous(const Tensor& tensor);
 // A contiguous copy in new memory.
 [[nodiscard]] Tensor clone(const Tensor& tensor);

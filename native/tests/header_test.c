@@ -354,6 +354,54 @@ static void test_dlpack(void) {
   CHECK_EQ(bsq_debug_live_handles(), 0);
 }
 
+static void test_memory_of_devices(void) {
+  const int64_t shape[1] = {2};
+  const int64_t huge[1] = {INT64_MAX};
+  const float memory[2] = {3.0F, 1.0F};
+  const int32_t beyond = bsq_device_count(BSQ_DEVICE_CUDA);
+  bsq_device_info info;
+  bsq_memory_shortage shortage;
+  bsq_status* status = NULL;
+  bsq_tensor* x = NULL;
+  bsq_tensor* same = NULL;
+  void* stream = NULL;
+  memset(&info, 0, sizeof(info));
+  info.struct_size = sizeof(info);
+  memset(&shortage, 0, sizeof(shortage));
+  shortage.struct_size = sizeof(shortage);
+  CHECK_OK(bsq_device_describe(BSQ_DEVICE_CPU, 0, &info));
+  CHECK_EQ(info.total_memory > 0, 1);
+  CHECK_OK(bsq_device_synchronize(BSQ_DEVICE_CPU, 0));
+  CHECK_OK(bsq_tensor_copy(BSQ_FLOAT32, BSQ_DEVICE_CPU, 0, shape, 1, memory, sizeof(memory), &x));
+  CHECK_OK(bsq_tensor_to_async(x, BSQ_DEVICE_CPU, 0, &same));
+  bsq_tensor_free(same);
+  bsq_tensor_free(x);
+  status = bsq_tensor_empty(BSQ_UINT8, BSQ_DEVICE_CPU, 0, huge, 1, &x);
+  CHECK_EQ(bsq_status_code(status), BSQ_OUT_OF_MEMORY);
+  CHECK_EQ(bsq_status_shortage(status, &shortage), 1);
+  CHECK_EQ(shortage.requested_bytes, INT64_MAX);
+  bsq_status_free(status);
+
+  /* What needs a GPU. */
+  status = bsq_tensor_empty_pinned(BSQ_FLOAT32, shape, 1, &x);
+  CHECK_EQ(bsq_status_code(status), beyond == 0 ? BSQ_UNSUPPORTED : BSQ_OK);
+  bsq_status_free(status);
+  bsq_tensor_free(x);
+  status = bsq_stream_from_pool(BSQ_DEVICE_CUDA, beyond, &stream);
+  CHECK_EQ(bsq_status_code(status), BSQ_UNSUPPORTED);
+  bsq_status_free(status);
+  status = bsq_stream_current(BSQ_DEVICE_CUDA, beyond, &stream);
+  CHECK_EQ(bsq_status_code(status), BSQ_UNSUPPORTED);
+  bsq_status_free(status);
+  status = bsq_stream_set_current(BSQ_DEVICE_CUDA, beyond, stream);
+  CHECK_EQ(bsq_status_code(status), BSQ_UNSUPPORTED);
+  bsq_status_free(status);
+  status = bsq_stream_synchronize(BSQ_DEVICE_CUDA, beyond, stream);
+  CHECK_EQ(bsq_status_code(status), BSQ_UNSUPPORTED);
+  bsq_status_free(status);
+  CHECK_EQ(bsq_debug_live_handles(), 0);
+}
+
 static void test_usage(void) {
   bsq_options options = defaults();
   const int64_t shape[1] = {3};
@@ -487,6 +535,7 @@ int main(void) {
   test_loss_sums();
   test_tensors();
   test_quantizer_on_tensors();
+  test_memory_of_devices();
   test_dlpack();
   test_usage();
   test_status();

@@ -45,6 +45,24 @@ _Static_assert(offsetof(bsq_losses, commitment) == 40, "bsq_losses.commitment");
 _Static_assert(offsetof(bsq_losses, rows) == 48, "bsq_losses.rows");
 _Static_assert(offsetof(bsq_losses, entropy_rows) == 56, "bsq_losses.entropy_rows");
 
+_Static_assert(sizeof(bsq_device_info) == 288, "size of bsq_device_info");
+_Static_assert(offsetof(bsq_device_info, struct_size) == 0, "bsq_device_info.struct_size");
+_Static_assert(offsetof(bsq_device_info, total_memory) == 8, "bsq_device_info.total_memory");
+_Static_assert(offsetof(bsq_device_info, free_memory) == 16, "bsq_device_info.free_memory");
+_Static_assert(offsetof(bsq_device_info, compute_major) == 24, "bsq_device_info.compute_major");
+_Static_assert(offsetof(bsq_device_info, compute_minor) == 28, "bsq_device_info.compute_minor");
+_Static_assert(offsetof(bsq_device_info, name) == 32, "bsq_device_info.name");
+
+_Static_assert(sizeof(bsq_memory_shortage) == 40, "size of bsq_memory_shortage");
+_Static_assert(offsetof(bsq_memory_shortage, struct_size) == 0, "bsq_memory_shortage.struct_size");
+_Static_assert(offsetof(bsq_memory_shortage, device_type) == 8, "bsq_memory_shortage.device_type");
+_Static_assert(offsetof(bsq_memory_shortage, device_index) == 12,
+               "bsq_memory_shortage.device_index");
+_Static_assert(offsetof(bsq_memory_shortage, requested_bytes) == 16,
+               "bsq_memory_shortage.requested_bytes");
+_Static_assert(offsetof(bsq_memory_shortage, free_bytes) == 24, "bsq_memory_shortage.free_bytes");
+_Static_assert(offsetof(bsq_memory_shortage, total_bytes) == 32, "bsq_memory_shortage.total_bytes");
+
 _Static_assert(BSQ_MAX_RANK == 64, "ranks");
 _Static_assert(sizeof(bsq_tensor_info) == 1048, "size of bsq_tensor_info");
 _Static_assert(offsetof(bsq_tensor_info, struct_size) == 0, "bsq_tensor_info.struct_size");

@@ -99,6 +99,22 @@ BSQ_API const char* bsq_status_message(const bsq_status* status);
 /* Frees a status. NULL is accepted. */
 BSQ_API void bsq_status_free(bsq_status* status);
 
+/* Memory for a tensor that could not be had, an output. The caller sets struct_size. */
+typedef struct bsq_memory_shortage {
+  uint64_t struct_size;
+  int32_t device_type; /* whose memory */
+  int32_t device_index;
+  int64_t requested_bytes; /* -1 where only the message tells: for what an operator needs inside */
+  int64_t free_bytes;      /* of the device, after the failure; -1 where unknown */
+  int64_t total_bytes;     /* of the device; -1 where unknown */
+} bsq_memory_shortage;
+
+/*
+ * 1 if the status is one of BSQ_OUT_OF_MEMORY whose device is known, with *shortage filled in; else
+ * 0, also where struct_size is too small.
+ */
+BSQ_API int32_t bsq_status_shortage(const bsq_status* status, bsq_memory_shortage* shortage);
+
 /*
  * Devices. CUDA devices are numbered as the CUDA driver lists them to this process, from 0; the
  * CPU's index is 0.
@@ -117,6 +133,45 @@ BSQ_API bsq_status* bsq_device_check(int32_t device_type, int32_t device_index);
  * unknown type. Borrowed: static, never freed.
  */
 BSQ_API const char* bsq_device_implementation(int32_t device_type);
+
+/* What a device is, an output. The caller sets struct_size. */
+typedef struct bsq_device_info {
+  uint64_t struct_size;
+  int64_t total_memory;  /* in bytes; -1 where unknown */
+  int64_t free_memory;   /* in bytes, to all processes; what LibTorch keeps for later tensors is not
+                            free; -1 where unknown: for a GPU before this process first uses it */
+  int32_t compute_major; /* CUDA's compute capability; 0.0 for the CPU */
+  int32_t compute_minor;
+  char name[256]; /* UTF-8, terminated; "" where unknown */
+} bsq_device_info;
+
+/* It makes no CUDA context, so it takes no memory of the device. */
+BSQ_API bsq_status* bsq_device_describe(int32_t device_type, int32_t device_index,
+                                        bsq_device_info* info);
+
+/*
+ * Streams. What is computed on a CUDA device goes, in order, onto the stream of the device that is
+ * current for the calling thread: CUDA's default stream, unless the thread sets another. A tensor
+ * may be used on another stream than that which it was made on after the maker has waited for its
+ * own: nothing here does so by itself. `stream` is a cudaStream_t. The CPU has no streams: these
+ * functions refuse it with BSQ_UNSUPPORTED, but for bsq_device_synchronize, which has nothing to
+ * wait for there.
+ */
+
+/* Waits for the stream that is current for this thread. */
+BSQ_API bsq_status* bsq_device_synchronize(int32_t device_type, int32_t device_index);
+
+/* One of LibTorch's pool of 32 for each device, in turn. Borrowed: never freed. */
+BSQ_API bsq_status* bsq_stream_from_pool(int32_t device_type, int32_t device_index, void** stream);
+
+/* That which is current for this thread; NULL is CUDA's default stream. */
+BSQ_API bsq_status* bsq_stream_current(int32_t device_type, int32_t device_index, void** stream);
+
+/* Makes it the current one for this thread, until it sets another. It has to stay valid. */
+BSQ_API bsq_status* bsq_stream_set_current(int32_t device_type, int32_t device_index, void* stream);
+
+/* Waits until all is done that was put onto it. */
+BSQ_API bsq_status* bsq_stream_synchronize(int32_t device_type, int32_t device_index, void* stream);
 
 /*
  * Element types. Numbers are never reused; those not listed are reserved. The host path takes
@@ -565,8 +620,9 @@ BSQ_API bsq_status* bsq_tensor_copy(int32_t dtype, int32_t device_type, int32_t 
  * much memory there is from data on. The memory must be aligned to the element size and must
  * outlive this tensor and its views (bsq_tensor_permute, bsq_tensor_narrow), and nothing else: all
  * other functions copy what their results need. Whoever writes to it meanwhile changes the tensor;
- * writing during a call gives unspecified results. On a CUDA device the memory must be ready for
- * the device's default stream.
+ * writing during a call gives unspecified results. On a CUDA device the memory must be that
+ * device's, which is checked, and ready for the stream that is current for this thread; nobody may
+ * free it before what the device was told to do with it is done.
  */
 BSQ_API bsq_status* bsq_tensor_borrow(int32_t dtype, int32_t device_type, int32_t device_index,
                                       const int64_t* shape, const int64_t* strides, int64_t rank,
@@ -612,6 +668,25 @@ BSQ_API bsq_status* bsq_tensor_check(const bsq_tensor* tensor);
  */
 BSQ_API bsq_status* bsq_tensor_to(const bsq_tensor* tensor, int32_t dtype, int32_t device_type,
                                   int32_t device_index, bsq_tensor** out);
+
+/*
+ * A new tensor on the CPU whose elements are not set, in page-locked memory, which GPUs copy from
+ * and to while the CPU goes on. It needs a CUDA device that can be used. Its memory is the caller's
+ * to write to, at bsq_tensor_data, whenever no call and no copy uses the tensor; as of a borrowed
+ * tensor, results copy what they need.
+ */
+BSQ_API bsq_status* bsq_tensor_empty_pinned(int32_t dtype, const int64_t* shape, int64_t rank,
+                                            bsq_tensor** out);
+
+/*
+ * As bsq_tensor_to, with the same type, but without waiting for a copy between the CPU and a CUDA
+ * device. To the device: from page-locked memory it goes on after the call, and that memory must
+ * not be written to until bsq_device_synchronize of this thread; from other memory it has been read
+ * before the call returns. From the device: nothing may use the new tensor, which is page-locked,
+ * before bsq_device_synchronize of this thread. Freeing either tensor before is fine.
+ */
+BSQ_API bsq_status* bsq_tensor_to_async(const bsq_tensor* tensor, int32_t device_type,
+                                        int32_t device_index, bsq_tensor** out);
 
 /* A view with the dimensions in another order: dimension i of the view is dimensions[i]. */
 BSQ_API bsq_status* bsq_tensor_permute(const bsq_tensor* tensor, const int64_t* dimensions,

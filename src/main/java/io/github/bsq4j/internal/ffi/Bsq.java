@@ -849,6 +849,67 @@ public class Bsq extends Bsq$shared {
         }
     }
 
+    private static class bsq_status_shortage {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_INT,
+            Bsq.C_POINTER,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_status_shortage");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t bsq_status_shortage(const bsq_status *status, bsq_memory_shortage *shortage)
+     * }
+     */
+    public static FunctionDescriptor bsq_status_shortage$descriptor() {
+        return bsq_status_shortage.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t bsq_status_shortage(const bsq_status *status, bsq_memory_shortage *shortage)
+     * }
+     */
+    public static MethodHandle bsq_status_shortage$handle() {
+        return bsq_status_shortage.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t bsq_status_shortage(const bsq_status *status, bsq_memory_shortage *shortage)
+     * }
+     */
+    public static MemorySegment bsq_status_shortage$address() {
+        return bsq_status_shortage.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t bsq_status_shortage(const bsq_status *status, bsq_memory_shortage *shortage)
+     * }
+     */
+    public static int bsq_status_shortage(MemorySegment status, MemorySegment shortage) {
+        var mh$ = bsq_status_shortage.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_status_shortage", status, shortage);
+            }
+            return (int)mh$.invokeExact(status, shortage);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class bsq_device_count {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             Bsq.C_INT,
@@ -1023,6 +1084,377 @@ public class Bsq extends Bsq$shared {
                 traceDowncall("bsq_device_implementation", device_type);
             }
             return (MemorySegment)mh$.invokeExact(device_type);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_device_describe {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_INT,
+            Bsq.C_INT,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_device_describe");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_device_describe(int32_t device_type, int32_t device_index, bsq_device_info *info)
+     * }
+     */
+    public static FunctionDescriptor bsq_device_describe$descriptor() {
+        return bsq_device_describe.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_device_describe(int32_t device_type, int32_t device_index, bsq_device_info *info)
+     * }
+     */
+    public static MethodHandle bsq_device_describe$handle() {
+        return bsq_device_describe.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_device_describe(int32_t device_type, int32_t device_index, bsq_device_info *info)
+     * }
+     */
+    public static MemorySegment bsq_device_describe$address() {
+        return bsq_device_describe.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_device_describe(int32_t device_type, int32_t device_index, bsq_device_info *info)
+     * }
+     */
+    public static MemorySegment bsq_device_describe(int device_type, int device_index, MemorySegment info) {
+        var mh$ = bsq_device_describe.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_device_describe", device_type, device_index, info);
+            }
+            return (MemorySegment)mh$.invokeExact(device_type, device_index, info);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_device_synchronize {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_INT,
+            Bsq.C_INT
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_device_synchronize");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_device_synchronize(int32_t device_type, int32_t device_index)
+     * }
+     */
+    public static FunctionDescriptor bsq_device_synchronize$descriptor() {
+        return bsq_device_synchronize.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_device_synchronize(int32_t device_type, int32_t device_index)
+     * }
+     */
+    public static MethodHandle bsq_device_synchronize$handle() {
+        return bsq_device_synchronize.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_device_synchronize(int32_t device_type, int32_t device_index)
+     * }
+     */
+    public static MemorySegment bsq_device_synchronize$address() {
+        return bsq_device_synchronize.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_device_synchronize(int32_t device_type, int32_t device_index)
+     * }
+     */
+    public static MemorySegment bsq_device_synchronize(int device_type, int device_index) {
+        var mh$ = bsq_device_synchronize.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_device_synchronize", device_type, device_index);
+            }
+            return (MemorySegment)mh$.invokeExact(device_type, device_index);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_stream_from_pool {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_INT,
+            Bsq.C_INT,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_stream_from_pool");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_stream_from_pool(int32_t device_type, int32_t device_index, void **stream)
+     * }
+     */
+    public static FunctionDescriptor bsq_stream_from_pool$descriptor() {
+        return bsq_stream_from_pool.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_stream_from_pool(int32_t device_type, int32_t device_index, void **stream)
+     * }
+     */
+    public static MethodHandle bsq_stream_from_pool$handle() {
+        return bsq_stream_from_pool.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_stream_from_pool(int32_t device_type, int32_t device_index, void **stream)
+     * }
+     */
+    public static MemorySegment bsq_stream_from_pool$address() {
+        return bsq_stream_from_pool.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_stream_from_pool(int32_t device_type, int32_t device_index, void **stream)
+     * }
+     */
+    public static MemorySegment bsq_stream_from_pool(int device_type, int device_index, MemorySegment stream) {
+        var mh$ = bsq_stream_from_pool.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_stream_from_pool", device_type, device_index, stream);
+            }
+            return (MemorySegment)mh$.invokeExact(device_type, device_index, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_stream_current {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_INT,
+            Bsq.C_INT,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_stream_current");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_stream_current(int32_t device_type, int32_t device_index, void **stream)
+     * }
+     */
+    public static FunctionDescriptor bsq_stream_current$descriptor() {
+        return bsq_stream_current.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_stream_current(int32_t device_type, int32_t device_index, void **stream)
+     * }
+     */
+    public static MethodHandle bsq_stream_current$handle() {
+        return bsq_stream_current.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_stream_current(int32_t device_type, int32_t device_index, void **stream)
+     * }
+     */
+    public static MemorySegment bsq_stream_current$address() {
+        return bsq_stream_current.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_stream_current(int32_t device_type, int32_t device_index, void **stream)
+     * }
+     */
+    public static MemorySegment bsq_stream_current(int device_type, int device_index, MemorySegment stream) {
+        var mh$ = bsq_stream_current.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_stream_current", device_type, device_index, stream);
+            }
+            return (MemorySegment)mh$.invokeExact(device_type, device_index, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_stream_set_current {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_INT,
+            Bsq.C_INT,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_stream_set_current");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_stream_set_current(int32_t device_type, int32_t device_index, void *stream)
+     * }
+     */
+    public static FunctionDescriptor bsq_stream_set_current$descriptor() {
+        return bsq_stream_set_current.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_stream_set_current(int32_t device_type, int32_t device_index, void *stream)
+     * }
+     */
+    public static MethodHandle bsq_stream_set_current$handle() {
+        return bsq_stream_set_current.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_stream_set_current(int32_t device_type, int32_t device_index, void *stream)
+     * }
+     */
+    public static MemorySegment bsq_stream_set_current$address() {
+        return bsq_stream_set_current.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_stream_set_current(int32_t device_type, int32_t device_index, void *stream)
+     * }
+     */
+    public static MemorySegment bsq_stream_set_current(int device_type, int device_index, MemorySegment stream) {
+        var mh$ = bsq_stream_set_current.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_stream_set_current", device_type, device_index, stream);
+            }
+            return (MemorySegment)mh$.invokeExact(device_type, device_index, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_stream_synchronize {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_INT,
+            Bsq.C_INT,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_stream_synchronize");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_stream_synchronize(int32_t device_type, int32_t device_index, void *stream)
+     * }
+     */
+    public static FunctionDescriptor bsq_stream_synchronize$descriptor() {
+        return bsq_stream_synchronize.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_stream_synchronize(int32_t device_type, int32_t device_index, void *stream)
+     * }
+     */
+    public static MethodHandle bsq_stream_synchronize$handle() {
+        return bsq_stream_synchronize.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_stream_synchronize(int32_t device_type, int32_t device_index, void *stream)
+     * }
+     */
+    public static MemorySegment bsq_stream_synchronize$address() {
+        return bsq_stream_synchronize.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_stream_synchronize(int32_t device_type, int32_t device_index, void *stream)
+     * }
+     */
+    public static MemorySegment bsq_stream_synchronize(int device_type, int device_index, MemorySegment stream) {
+        var mh$ = bsq_stream_synchronize.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_stream_synchronize", device_type, device_index, stream);
+            }
+            return (MemorySegment)mh$.invokeExact(device_type, device_index, stream);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
@@ -3281,6 +3713,132 @@ public class Bsq extends Bsq$shared {
                 traceDowncall("bsq_tensor_to", tensor, dtype, device_type, device_index, out);
             }
             return (MemorySegment)mh$.invokeExact(tensor, dtype, device_type, device_index, out);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_tensor_empty_pinned {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_INT,
+            Bsq.C_POINTER,
+            Bsq.C_LONG,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_tensor_empty_pinned");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_empty_pinned(int32_t dtype, const int64_t *shape, int64_t rank, bsq_tensor **out)
+     * }
+     */
+    public static FunctionDescriptor bsq_tensor_empty_pinned$descriptor() {
+        return bsq_tensor_empty_pinned.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_empty_pinned(int32_t dtype, const int64_t *shape, int64_t rank, bsq_tensor **out)
+     * }
+     */
+    public static MethodHandle bsq_tensor_empty_pinned$handle() {
+        return bsq_tensor_empty_pinned.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_empty_pinned(int32_t dtype, const int64_t *shape, int64_t rank, bsq_tensor **out)
+     * }
+     */
+    public static MemorySegment bsq_tensor_empty_pinned$address() {
+        return bsq_tensor_empty_pinned.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_empty_pinned(int32_t dtype, const int64_t *shape, int64_t rank, bsq_tensor **out)
+     * }
+     */
+    public static MemorySegment bsq_tensor_empty_pinned(int dtype, MemorySegment shape, long rank, MemorySegment out) {
+        var mh$ = bsq_tensor_empty_pinned.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_tensor_empty_pinned", dtype, shape, rank, out);
+            }
+            return (MemorySegment)mh$.invokeExact(dtype, shape, rank, out);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class bsq_tensor_to_async {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Bsq.C_POINTER,
+            Bsq.C_POINTER,
+            Bsq.C_INT,
+            Bsq.C_INT,
+            Bsq.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("bsq_tensor_to_async");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_to_async(const bsq_tensor *tensor, int32_t device_type, int32_t device_index, bsq_tensor **out)
+     * }
+     */
+    public static FunctionDescriptor bsq_tensor_to_async$descriptor() {
+        return bsq_tensor_to_async.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_to_async(const bsq_tensor *tensor, int32_t device_type, int32_t device_index, bsq_tensor **out)
+     * }
+     */
+    public static MethodHandle bsq_tensor_to_async$handle() {
+        return bsq_tensor_to_async.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_to_async(const bsq_tensor *tensor, int32_t device_type, int32_t device_index, bsq_tensor **out)
+     * }
+     */
+    public static MemorySegment bsq_tensor_to_async$address() {
+        return bsq_tensor_to_async.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * bsq_status *bsq_tensor_to_async(const bsq_tensor *tensor, int32_t device_type, int32_t device_index, bsq_tensor **out)
+     * }
+     */
+    public static MemorySegment bsq_tensor_to_async(MemorySegment tensor, int device_type, int device_index, MemorySegment out) {
+        var mh$ = bsq_tensor_to_async.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("bsq_tensor_to_async", tensor, device_type, device_index, out);
+            }
+            return (MemorySegment)mh$.invokeExact(tensor, device_type, device_index, out);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
