@@ -333,7 +333,7 @@ struct PackedRows {
 // Both checked; whether operators compute.
 bool check_hamming(const TensorValue& queries, const TensorValue& codes, int32_t implementation,
                    const PackedRows& query_rows, const PackedRows& code_rows) {
-  check_device(codes, "codes", queries.tensor);
+  check_device(codes, "codes", queries.tensor, "queries");
   if (query_rows.bytes != code_rows.bytes) {
     fail(Code::kInvalidArgument, "queries has codes of ", query_rows.bytes, " bytes, and codes of ",
          code_rows.bytes, ", expected as many");

@@ -86,7 +86,12 @@ Stack arguments(const char* name, const Args&... args) {
 
 // What is known where a device has no more memory.
 Shortage shortage(const Device& device, int64_t requested_bytes) {
-  const DeviceMemory left = memory(device);
+  DeviceMemory left;
+  try {
+    left = memory(device);
+  } catch (const std::exception&) {  // it needs a little memory itself
+    left = {};
+  }
   return {static_cast<int32_t>(device.type), device.index, requested_bytes, left.free, left.total};
 }
 

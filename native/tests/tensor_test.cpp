@@ -332,21 +332,22 @@ TEST(out_of_memory) {
   const int64_t count = int64_t{1} << 45U;
   const std::string text =
       "could not allocate 140737488355328 bytes on cpu for a tensor of shape [35184372088832] and "
-      "type float32";
-  CHECK_FAILS(try_make(bsq_tensor_empty, BSQ_FLOAT32, BSQ_DEVICE_CPU, 0, &count, 1),
-              BSQ_OUT_OF_MEMORY, text);
-  CHECK_FAILS(try_make(bsq_tensor_zeros, BSQ_FLOAT32, BSQ_DEVICE_CPU, 0, &count, 1),
-              BSQ_OUT_OF_MEMORY, text);
+      "type float32: ";
+  CHECK_REFUSED(try_make(bsq_tensor_empty, BSQ_FLOAT32, BSQ_DEVICE_CPU, 0, &count, 1),
+                BSQ_OUT_OF_MEMORY, text);
+  CHECK_REFUSED(try_make(bsq_tensor_zeros, BSQ_FLOAT32, BSQ_DEVICE_CPU, 0, &count, 1),
+                BSQ_OUT_OF_MEMORY, text);
   const float one = 1;
   const Tensor many = borrow(BSQ_FLOAT32, {count, 1}, {0, 0}, &one, 4);
   const Tensor rows = borrow(BSQ_FLOAT16, {count, 2}, {0, 1}, &one, 4);
-  CHECK_FAILS(try_make(bsq_tensor_to, many.get(), BSQ_FLOAT32, BSQ_DEVICE_CPU, 0),
-              BSQ_OUT_OF_MEMORY,
-              "could not allocate 140737488355328 bytes on cpu for a tensor of shape "
-              "[35184372088832, 1] and type float32");
-  CHECK_FAILS(try_make(bsq_tensor_to, many.get(), BSQ_UINT8, BSQ_DEVICE_CPU, 0), BSQ_OUT_OF_MEMORY,
-              "could not allocate 35184372088832 bytes on cpu for a tensor of shape "
-              "[35184372088832, 1] and type uint8");
+  CHECK_REFUSED(try_make(bsq_tensor_to, many.get(), BSQ_FLOAT32, BSQ_DEVICE_CPU, 0),
+                BSQ_OUT_OF_MEMORY,
+                "could not allocate 140737488355328 bytes on cpu for a tensor of shape "
+                "[35184372088832, 1] and type float32: ");
+  CHECK_REFUSED(try_make(bsq_tensor_to, many.get(), BSQ_UINT8, BSQ_DEVICE_CPU, 0),
+                BSQ_OUT_OF_MEMORY,
+                "could not allocate 35184372088832 bytes on cpu for a tensor of shape "
+                "[35184372088832, 1] and type uint8: ");
   for (const int32_t implementation : {BSQ_IMPLEMENTATION_KERNELS, BSQ_IMPLEMENTATION_OPERATORS}) {
     bsq_options options = options_for(1);
     options.implementation = implementation;
