@@ -90,6 +90,18 @@ public record Device(Type type, int index) {
     }
   }
 
+  /**
+   * Waits until all is done that went onto the device's stream which is current for this thread:
+   * the default stream, except in {@link CudaStream#run}. On the CPU there is nothing to wait for.
+   *
+   * @throws BsqException with code {@link BsqException.Code#UNSUPPORTED} if the device cannot be
+   *     used, with code {@link BsqException.Code#DEVICE} if what it did has failed
+   */
+  public void synchronize() {
+    NativeLibrary.require();
+    NativeCalls.synchronize(this);
+  }
+
   /** The name that {@link #parse} takes: {@code cpu}, {@code cuda:1}. */
   @Override
   public String toString() {

@@ -5,8 +5,10 @@ import io.github.bsq4j.internal.NativeLibrary;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.OptionalLong;
 
 /**
  * What this process runs on: whether LibTorch and libbsq.so could be loaded, which, and if not,
@@ -50,8 +52,30 @@ public final class NativeRuntime {
    *
    * @param device the device
    * @param implementation the name of what computes there, unless options ask for another
+   * @param name what its maker calls it; empty where unknown
+   * @param totalMemory in bytes
+   * @param freeMemory in bytes, for all processes; of a GPU it is known once this process has used
+   *     it, since asking would take memory there
+   * @param computeCapability CUDA's, of a GPU: "9.0"
    */
-  public record DeviceInfo(Device device, String implementation) {}
+  public record DeviceInfo(
+      Device device,
+      String implementation,
+      String name,
+      OptionalLong totalMemory,
+      OptionalLong freeMemory,
+      Optional<String> computeCapability) {
+    /** Name, memory and what computes there, where they are known. */
+    @Override
+    public String toString() {
+      StringBuilder text = new StringBuilder(name);
+      if (totalMemory.isPresent()) {
+        String size = String.format(Locale.ROOT, "%.1f GiB", totalMemory.getAsLong() * 0x1p-30);
+        text.append(name.isEmpty() ? size : " (" + size + ")");
+      }
+      return text.append(text.isEmpty() ? "" : ", ").append(implementation).toString();
+    }
+  }
 
   private NativeRuntime() {}
 
@@ -86,6 +110,18 @@ public final class NativeRuntime {
    * failure with all its causes. Never fails.
    */
   public static String diagnose() {
+    return diagnose(Optional.empty());
+  }
+
+  /**
+   * The same report, of all devices with this one alone: what it is, or why it cannot be used.
+   * Never fails.
+   */
+  public static String diagnose(Device device) {
+    return diagnose(Optional.of(device));
+  }
+
+  private static String diagnose(Optional<Device> wanted) {
     Info info = info();
     StringBuilder report = new StringBuilder();
     line(report, "available", info.available() ? "yes" : "no");
@@ -98,9 +134,15 @@ public final class NativeRuntime {
     line(report, "LibTorch version", info.torchVersion().orElse("unknown: not loaded"));
     line(report, "libbsq", info.library().map(Path::toString).orElse("not looked for yet"));
     for (DeviceInfo device : info.devices()) {
-      line(report, label(device.device()), device.implementation());
+      if (wanted.isPresent() && !wanted.get().equals(device.device())) {
+        continue;
+      }
+      line(report, label(device.device()), device.toString());
     }
-    if (info.available() && info.devices().stream().noneMatch(NativeRuntime::isCuda)) {
+    if (info.available() && wanted.isPresent()) {
+      Device device = wanted.get();
+      device.problem().ifPresent(problem -> line(report, label(device), problem));
+    } else if (info.available() && info.devices().stream().noneMatch(NativeRuntime::isCuda)) {
       line(report, "CUDA", Device.cuda(0).problem().orElse("no device"));
     }
     line(
@@ -121,8 +163,16 @@ public final class NativeRuntime {
     List<DeviceInfo> devices = new ArrayList<>();
     for (Device.Type type : Device.Type.values()) {
       for (int index = 0; index < NativeCalls.deviceCount(type); index++) {
+        Device device = new Device(type, index);
+        NativeCalls.DeviceDescription description = NativeCalls.describeDevice(device);
         devices.add(
-            new DeviceInfo(new Device(type, index), NativeCalls.deviceImplementation(type)));
+            new DeviceInfo(
+                device,
+                NativeCalls.deviceImplementation(type),
+                description.name(),
+                description.totalMemory(),
+                description.freeMemory(),
+                description.computeCapability()));
       }
     }
     return List.copyOf(devices);

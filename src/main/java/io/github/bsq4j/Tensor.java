@@ -20,19 +20,21 @@ import java.util.Arrays;
  * arena does not close while a call uses one of its tensors. A tensor keeps all that it needs
  * alive, so results may outlive what they were computed from.
  *
- * <p><b>Threads.</b> Tensors are immutable, but for what others do to memory that is borrowed. All
- * threads that its arena admits may share one.
+ * <p><b>Threads.</b> Tensors are immutable, but for what others do to memory that is borrowed, of
+ * another library, or pinned. All threads that its arena admits may share one; on a GPU those on
+ * other {@linkplain CudaStream streams} than the one that it was made on, once that has been waited
+ * for.
  *
  * <p><b>Waiting.</b> Nothing waits for a GPU except what reads values: {@link #check}, {@link
- * #asSegment}, {@link #toFloatArray} and its siblings. Where a tensor comes from values that are
- * refused, these throw a {@link BsqException} with the position and the value, unless the call that
- * computed it could tell already.
+ * #asSegment}, {@link #toFloatArray} and its siblings, and {@link #to(Arena, Device)} the CPU.
+ * Where a tensor comes from values that are refused, these throw a {@link BsqException} with the
+ * position and the value, unless the call that computed it could tell already.
  *
  * <p>All methods throw {@link NullPointerException} for null, which they name, and {@link
- * BsqException} with code {@link BsqException.Code#OUT_OF_MEMORY} where memory cannot be had.
- * Methods that make tensors throw {@link IllegalStateException} or {@link WrongThreadException}
- * where their arena is closed or belongs to another thread; nothing leaks. Those that take a device
- * throw one with code {@link BsqException.Code#UNSUPPORTED} where it cannot be used.
+ * DeviceOutOfMemoryException}, which tells how much there was, where memory cannot be had. Methods
+ * that make tensors throw {@link IllegalStateException} or {@link WrongThreadException} where their
+ * arena is closed or belongs to another thread; nothing leaks. Those that take a device throw one
+ * with code {@link BsqException.Code#UNSUPPORTED} where it cannot be used.
  */
 public final class Tensor {
   private final Arena arena;
@@ -41,16 +43,21 @@ public final class Tensor {
   private final Device device;
   private final long[] shape;
   private final long[] strides;
+  private final boolean writable;
 
   /** The tensor of a handle that is bound to this arena. */
   Tensor(Arena arena, MemorySegment handle) {
-    TensorInfo info = NativeTensors.describe(handle);
+    this(arena, handle, NativeTensors.describe(handle), false);
+  }
+
+  private Tensor(Arena arena, MemorySegment handle, TensorInfo info, boolean writable) {
     this.arena = arena;
     this.handle = handle;
     this.dtype = info.dtype();
     this.device = info.device();
     this.shape = info.shape();
     this.strides = info.strides();
+    this.writable = writable;
   }
 
   // Making tensors
@@ -127,14 +134,18 @@ public final class Tensor {
    *
    * <p>Memory of another library, which comes without an arena, is passed as {@code
    * MemorySegment.ofAddress(address).reinterpret(byteSize)}, and has to stay valid as long as the
-   * owner's arena is open. On a GPU it must be ready for the device's default stream. Of a mapped
-   * file, nobody may cut anything off meanwhile: the operating system then ends the JVM.
+   * owner's arena is open. On a GPU it must be that device's, and ready for the {@linkplain
+   * CudaStream stream} that is current for this thread; before the arena closes, {@link
+   * Device#synchronize()} makes sure that nothing reads it any more. Of a mapped file, nobody may
+   * cut anything off meanwhile: the operating system then ends the JVM.
    *
    * @param owner the arena that {@code data} belongs to
    * @param data from the first element on; aligned to the element size; may be read-only
    * @param strides in elements, one for each dimension; 0 repeats
    * @throws IllegalArgumentException if the shape or the strides are none, or {@code data} is an
    *     array, of another arena, misaligned or too short
+   * @throws BsqException with code {@link BsqException.Code#INVALID_ARGUMENT} if the CUDA driver
+   *     knows the memory as that of another device, which the message names
    */
   public static Tensor borrow(
       Arena owner, MemorySegment data, DType dtype, Device device, long[] shape, long[] strides) {
@@ -206,6 +217,51 @@ public final class Tensor {
     return new Tensor(arena, NativeTensors.zeros(arena, dtype, device, shape));
   }
 
+  /**
+   * A tensor on the CPU in page-locked memory, which a GPU copies from and to while the CPU goes
+   * on: see {@link #toAsync}. Its elements are not set; {@link #writableSegment()} sets them. It is
+   * slow to make, and the operating system cannot swap it out: for buffers that are used again.
+   *
+   * @throws IllegalArgumentException if the shape is none
+   * @throws BsqException with code {@link BsqException.Code#UNSUPPORTED} without a GPU
+   */
+  public static Tensor pinned(Arena arena, DType dtype, long... shape) {
+    byteSize(dtype, shape);
+    MemorySegment handle = NativeTensors.pinned(arena, dtype, shape);
+    return new Tensor(arena, handle, NativeTensors.describe(handle), true);
+  }
+
+  /**
+   * A tensor of another native library, without a copy: it takes a {@code DLManagedTensorVersioned}
+   * of <a href="https://dmlc.github.io/dlpack">DLPack</a> 1.x, whose deleter is called when the
+   * arena closes, on the thread that closes it. Where this method throws, {@code managed} is still
+   * the caller's; after it returns, the caller must not use it any more.
+   *
+   * <p>Whoever writes to the memory changes the tensor; all but views copies what it needs. On a
+   * GPU the elements must be ready for the {@linkplain CudaStream stream} that is current for this
+   * thread, and {@link Device#synchronize()} must come before the arena closes. bool counts as
+   * UINT8.
+   *
+   * @param managed the address; of memory that Java cannot check
+   * @throws IllegalArgumentException if {@code managed} is NULL or not in native memory
+   * @throws BsqException with code {@link BsqException.Code#INVALID_ARGUMENT} or {@link
+   *     BsqException.Code#UNSUPPORTED} for another version, a device other than the CPU and CUDA,
+   *     an element type that {@link DType} does not have, a scalar, negative strides or misaligned
+   *     data
+   */
+  public static Tensor fromDlpack(Arena arena, MemorySegment managed) {
+    requireNonNull(arena, "arena");
+    requireNonNull(managed, "managed");
+    if (!managed.isNative() || managed.address() == 0) {
+      throw new IllegalArgumentException(
+          "managed is "
+              + (managed.isNative() ? "NULL" : "an array on Java's heap")
+              + ", expected the address of a DLManagedTensorVersioned");
+    }
+    NativeTensors.Taken taken = NativeTensors.fromDlpack(arena, managed);
+    return new Tensor(arena, taken.handle(), taken.info(), false);
+  }
+
   private static long byteSize(DType dtype, long[] shape) {
     requireNonNull(dtype, "dtype");
     requireNonNull(shape, "shape");
@@ -268,6 +324,31 @@ public final class Tensor {
   public Tensor to(Arena arena, Device device) {
     requireNonNull(device, "device");
     return new Tensor(arena, NativeTensors.to(arena, handle, dtype, device));
+  }
+
+  /**
+   * This tensor on the device, contiguous, without waiting for a copy between the CPU and a GPU.
+   *
+   * <p>To a GPU: a {@linkplain #pinned pinned} tensor is read after this method returns, and must
+   * not be written to before {@link Device#synchronize()} of the GPU on this thread; of others it
+   * is read at once. To the CPU: nothing may use the new tensor before {@link Device#synchronize()}
+   * of the GPU on this thread, its elements are not there yet. Either may be closed before.
+   */
+  public Tensor toAsync(Arena arena, Device device) {
+    requireNonNull(device, "device");
+    return new Tensor(arena, NativeTensors.toAsync(arena, handle, device));
+  }
+
+  /**
+   * This tensor for another native library, without a copy: memory, shape and strides as they are,
+   * read-only. Of {@linkplain #borrow borrowed} memory, which may end first, it is a copy. Nothing
+   * waits or checks: call {@link #check()}, and on a GPU {@link Device#synchronize()}, before
+   * others read it.
+   *
+   * @param arena frees what is made, unless {@link DlpackTensor#give} passes it on before
+   */
+  public DlpackTensor toDlpack(Arena arena) {
+    return DlpackTensor.of(arena, handle);
   }
 
   /**
@@ -422,11 +503,27 @@ public final class Tensor {
   }
 
   /**
+   * The elements of a tensor that {@link #pinned} made, writable, in row-major order. The segment
+   * lives in this tensor's arena. Write to it whenever no call uses the tensor, and no copy of
+   * {@link #toAsync} is under way: results that were computed before stay as they are.
+   *
+   * @throws IllegalStateException if the tensor is not one that {@link #pinned} made: others never
+   *     change
+   */
+  public MemorySegment writableSegment() {
+    if (!writable) {
+      throw new IllegalStateException(
+          "the tensor is not one that Tensor.pinned made, and others never change");
+    }
+    return memory();
+  }
+
+  /**
    * The address of the first element in its device's memory, for other native libraries: a segment
    * of zero length in this tensor's arena. This method neither waits nor checks: who reads there
-   * calls {@link #check()} before, and on a GPU reads in the order of the device's default stream,
-   * which the elements may still be computed in. Nobody may write there, except to fill a tensor
-   * that {@link #empty} made, before its first use.
+   * calls {@link #check()} before, and on a GPU reads in the order of the {@linkplain CudaStream
+   * stream} that the elements may still be computed in. Nobody may write there, except to fill a
+   * tensor that {@link #empty} made, before its first use.
    */
   public MemorySegment pointer() {
     return NativeTensors.data(handle).reinterpret(arena, null);

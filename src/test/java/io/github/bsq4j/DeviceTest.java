@@ -1,5 +1,6 @@
 package io.github.bsq4j;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -71,6 +72,9 @@ class DeviceTest {
             () -> Tensor.empty(arena, DType.FLOAT32, missing, 1),
             () -> Tensor.zeros(arena, DType.FLOAT32, missing, 1),
             () -> tensor.to(arena, missing),
+            () -> tensor.toAsync(arena, missing),
+            () -> missing.synchronize(),
+            () -> CudaStream.of(missing),
             () -> Tensor.borrow(arena, arena.allocate(4, 4), DType.FLOAT32, missing, 1)
           }) {
         BsqException e = assertThrows(BsqException.class, call);
@@ -85,6 +89,69 @@ class DeviceTest {
     assumeFalse(Device.cuda(0).isAvailable(), "there is a GPU");
     String problem = Device.cuda(0).problem().orElseThrow();
     assertTrue(problem.contains("CUDA"), problem);
+  }
+
+  @Test
+  void withoutCudaThereIsNoPinnedMemory() {
+    assumeFalse(Device.cuda(0).isAvailable(), "there is a GPU");
+    String problem = Device.cuda(0).problem().orElseThrow();
+    try (Arena arena = Arena.ofConfined()) {
+      BsqException e =
+          assertThrows(BsqException.class, () -> Tensor.pinned(arena, DType.FLOAT32, 2, 3));
+      assertEquals(problem.replace("cuda:0 is not", "page-locked memory is not"), e.getMessage());
+      assertEquals(BsqException.Code.UNSUPPORTED, e.code());
+      assertEquals(
+          "the tensor is not one that Tensor.pinned made, and others never change",
+          assertThrows(
+                  IllegalStateException.class,
+                  () -> Tensor.of(arena, new float[1]).writableSegment())
+              .getMessage());
+    }
+  }
+
+  @Test
+  void theCpuHasNoStreamsAndNothingToWaitFor() {
+    Device.CPU.synchronize();
+    assertRefused(
+        "device is cpu, which has no streams, expected a CUDA device",
+        () -> CudaStream.of(Device.CPU));
+    assertEquals(
+        "device", assertThrows(NullPointerException.class, () -> CudaStream.of(null)).getMessage());
+  }
+
+  @Test
+  void copiesWithoutWaitingThatStayOnTheCpu() {
+    try (Arena arena = Arena.ofConfined()) {
+      Tensor x = Tensor.of(arena, new float[] {1, 2, 3, 4}, 2, 2);
+      assertEquals(x.pointer().address(), x.toAsync(arena, Device.CPU).pointer().address());
+      assertArrayEquals(
+          new float[] {1, 3, 2, 4}, x.permute(1, 0).toAsync(arena, Device.CPU).toFloatArray());
+    }
+  }
+
+  @Test
+  void memoryThatCannotBeHadIsToldInNumbers() {
+    long size = 1L << 60;
+    try (Arena arena = Arena.ofConfined()) {
+      DeviceOutOfMemoryException e =
+          assertThrows(
+              DeviceOutOfMemoryException.class,
+              () -> Tensor.empty(arena, DType.UINT8, Device.CPU, size));
+      assertEquals(BsqException.Code.OUT_OF_MEMORY, e.code());
+      assertEquals(Device.CPU, e.device());
+      assertEquals(size, e.requestedBytes().orElseThrow());
+      long free = e.freeBytes().orElseThrow();
+      long total = e.totalBytes().orElseThrow();
+      assertTrue(0 < free && free <= total, e::getMessage);
+      assertEquals(
+          "could not allocate 1152921504606846976 bytes on cpu for a tensor of shape"
+              + " [1152921504606846976] and type uint8: "
+              + free
+              + " of its "
+              + total
+              + " bytes are free; smaller batches need less, and freed tensors give theirs back",
+          e.getMessage());
+    }
   }
 
   private static void assertRefused(String message, Executable call) {

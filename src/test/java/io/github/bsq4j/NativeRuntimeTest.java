@@ -35,6 +35,11 @@ class NativeRuntimeTest {
     assertEquals(Device.CPU, cpu.device());
     assertTrue(
         cpu.implementation().matches("CPU kernels \\((baseline|AVX2|AVX-512)\\)"), info::toString);
+    assertTrue(cpu.totalMemory().orElseThrow() > 1L << 26, info::toString);
+    assertTrue(cpu.freeMemory().orElseThrow() <= cpu.totalMemory().orElseThrow(), info::toString);
+    assertEquals(Optional.empty(), cpu.computeCapability());
+    assertTrue(
+        cpu.toString().matches("(.+ \\()?\\d+\\.\\d GiB\\)?, CPU kernels .*"), cpu::toString);
     for (NativeRuntime.DeviceInfo device : info.devices()) {
       assertEquals(Optional.empty(), device.device().problem());
     }
@@ -46,7 +51,7 @@ class NativeRuntimeTest {
         List.of(
             info.libtorch().orElseThrow().toString(),
             info.torchVersion().orElseThrow(),
-            "CPU               " + cpu.implementation(),
+            "CPU               " + cpu,
             Device.cuda(0)
                 .problem()
                 .map(problem -> "CUDA              " + problem)

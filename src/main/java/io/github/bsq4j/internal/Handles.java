@@ -22,6 +22,15 @@ final class Handles {
    * @return the object, alive as long as the arena
    */
   static MemorySegment adopt(Arena arena, MemorySegment raw, Consumer<MemorySegment> free) {
+    return adopt(arena, raw, free, free);
+  }
+
+  /**
+   * As {@link #adopt(Arena, MemorySegment, Consumer)}, where what the arena does not take is not to
+   * be freed but undone.
+   */
+  static MemorySegment adopt(
+      Arena arena, MemorySegment raw, Consumer<MemorySegment> free, Consumer<MemorySegment> undo) {
     // The arena may have taken it even though reinterpret fails: it could lack heap for its result.
     AtomicBoolean alive = new AtomicBoolean(true);
     Consumer<MemorySegment> freeOnce =
@@ -33,7 +42,9 @@ final class Handles {
     try {
       return raw.reinterpret(arena, freeOnce);
     } catch (Throwable t) {
-      freeOnce.accept(raw);
+      if (alive.getAndSet(false)) {
+        undo.accept(raw);
+      }
       throw t;
     }
   }

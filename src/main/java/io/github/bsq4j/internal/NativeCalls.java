@@ -9,6 +9,7 @@ import io.github.bsq4j.Commitment;
 import io.github.bsq4j.Convention;
 import io.github.bsq4j.DType;
 import io.github.bsq4j.Device;
+import io.github.bsq4j.DeviceOutOfMemoryException;
 import io.github.bsq4j.EntropyFloor;
 import io.github.bsq4j.EntropyForm;
 import io.github.bsq4j.Implementation;
@@ -17,13 +18,17 @@ import io.github.bsq4j.NonFinitePolicy;
 import io.github.bsq4j.QuantizerOptions;
 import io.github.bsq4j.TieRule;
 import io.github.bsq4j.internal.ffi.Bsq;
+import io.github.bsq4j.internal.ffi.bsq_device_info;
 import io.github.bsq4j.internal.ffi.bsq_losses;
+import io.github.bsq4j.internal.ffi.bsq_memory_shortage;
 import io.github.bsq4j.internal.ffi.bsq_options;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.reflect.Method;
 import java.util.List;
+import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.function.ToIntFunction;
 
 /**
@@ -608,6 +613,72 @@ public final class NativeCalls {
     return Bsq.bsq_device_implementation(code(type)).getString(0);
   }
 
+  /**
+   * What a device is.
+   *
+   * @param name empty where unknown
+   * @param computeCapability of a GPU: "9.0"
+   */
+  public record DeviceDescription(
+      String name,
+      OptionalLong totalMemory,
+      OptionalLong freeMemory,
+      Optional<String> computeCapability) {}
+
+  public static DeviceDescription describeDevice(Device device) {
+    try (Scratch scratch = Scratch.take()) {
+      MemorySegment info = scratch.memory();
+      bsq_device_info.struct_size(info, bsq_device_info.sizeof());
+      check(Bsq.bsq_device_describe(code(device.type()), device.index(), info));
+      return new DeviceDescription(
+          bsq_device_info.name(info).getString(0),
+          known(bsq_device_info.total_memory(info)),
+          known(bsq_device_info.free_memory(info)),
+          device.type() == Device.Type.CUDA
+              ? Optional.of(
+                  bsq_device_info.compute_major(info) + "." + bsq_device_info.compute_minor(info))
+              : Optional.empty());
+    }
+  }
+
+  private static OptionalLong known(long bytes) {
+    return bytes < 0 ? OptionalLong.empty() : OptionalLong.of(bytes);
+  }
+
+  /** Waits for this thread's current stream. */
+  public static void synchronize(Device device) {
+    check(Bsq.bsq_device_synchronize(code(device.type()), device.index()));
+  }
+
+  // Streams are addresses of zero length.
+
+  /** A stream out of LibTorch's pool. */
+  public static MemorySegment streamFromPool(Device device) {
+    try (Scratch scratch = Scratch.take()) {
+      MemorySegment out = scratch.memory();
+      check(Bsq.bsq_stream_from_pool(code(device.type()), device.index(), out));
+      return out.get(ValueLayout.ADDRESS, 0);
+    }
+  }
+
+  /** That of this thread. */
+  public static MemorySegment currentStream(Device device) {
+    try (Scratch scratch = Scratch.take()) {
+      MemorySegment out = scratch.memory();
+      check(Bsq.bsq_stream_current(code(device.type()), device.index(), out));
+      return out.get(ValueLayout.ADDRESS, 0);
+    }
+  }
+
+  /** Makes it that of this thread. */
+  public static void setCurrentStream(Device device, MemorySegment stream) {
+    check(Bsq.bsq_stream_set_current(code(device.type()), device.index(), stream));
+  }
+
+  public static void synchronizeStream(Device device, MemorySegment stream) {
+    check(Bsq.bsq_stream_synchronize(code(device.type()), device.index(), stream));
+  }
+
   /** How many native objects are alive that Java owns. For tests. */
   public static long liveHandles() {
     NativeLibrary.require();
@@ -756,9 +827,21 @@ public final class NativeCalls {
   /** By the address: a segment that went on from the call to here would be allocated each time. */
   private static BsqException failure(long address) {
     MemorySegment status = MemorySegment.ofAddress(address);
-    try {
-      return new BsqException(
-          javaCode(Bsq.bsq_status_code(status)), Bsq.bsq_status_message(status).getString(0));
+    try (Scratch scratch = Scratch.take()) {
+      String message = Bsq.bsq_status_message(status).getString(0);
+      MemorySegment shortage = scratch.memory();
+      bsq_memory_shortage.struct_size(shortage, bsq_memory_shortage.sizeof());
+      if (Bsq.bsq_status_shortage(status, shortage) == 0) {
+        return new BsqException(javaCode(Bsq.bsq_status_code(status)), message);
+      }
+      return new DeviceOutOfMemoryException(
+          message,
+          new Device(
+              deviceType(bsq_memory_shortage.device_type(shortage)),
+              bsq_memory_shortage.device_index(shortage)),
+          known(bsq_memory_shortage.requested_bytes(shortage)),
+          known(bsq_memory_shortage.free_bytes(shortage)),
+          known(bsq_memory_shortage.total_bytes(shortage)));
     } finally {
       Bsq.bsq_status_free(status);
     }

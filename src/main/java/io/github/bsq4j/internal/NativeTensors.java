@@ -26,6 +26,9 @@ public final class NativeTensors {
   /** The largest number of dimensions of a tensor. */
   public static final int MAX_RANK = Bsq.BSQ_MAX_RANK();
 
+  /** The size of a DLManagedTensorVersioned of DLPack 1.x. */
+  private static final long DLPACK_SIZE = 80;
+
   /** A native call that makes an object: it stores it in {@code out} and returns a status. */
   private interface Maker {
     MemorySegment make(SegmentAllocator scratch, MemorySegment out);
@@ -84,6 +87,63 @@ public final class NativeTensors {
                 out));
   }
 
+  /** A tensor in page-locked memory of the CPU. Loads the library if nobody has. */
+  public static MemorySegment pinned(Arena arena, DType dtype, long[] shape) {
+    NativeLibrary.require();
+    return tensor(
+        arena,
+        (scratch, out) ->
+            Bsq.bsq_tensor_empty_pinned(
+                NativeCalls.code(dtype), longs(scratch, shape), shape.length, out));
+  }
+
+  /** A tensor that took its memory from another library, and what it is. */
+  public record Taken(MemorySegment handle, TensorInfo info) {}
+
+  /**
+   * A tensor of a DLManagedTensorVersioned, which it takes; where this throws, it is still the
+   * caller's. Loads the library if nobody has.
+   */
+  public static Taken fromDlpack(Arena arena, MemorySegment managed) {
+    NativeLibrary.require();
+    requireNonNull(arena, "arena");
+    try (Scratch scratch = Scratch.take()) {
+      MemorySegment out = scratch.memory().asSlice(0, ValueLayout.ADDRESS);
+      NativeCalls.check(Bsq.bsq_tensor_from_dlpack(managed, out));
+      MemorySegment raw = out.get(ValueLayout.ADDRESS, 0);
+      TensorInfo info;
+      try {
+        info = describe(raw); // before the arena has it: then nothing more can fail
+      } catch (Throwable e) {
+        Bsq.bsq_tensor_disown(raw);
+        throw e;
+      }
+      return new Taken(
+          Handles.adopt(arena, raw, Bsq::bsq_tensor_free, Bsq::bsq_tensor_disown), info);
+    }
+  }
+
+  /**
+   * A new DLManagedTensorVersioned.
+   *
+   * @param free called with it when the arena closes
+   */
+  public static MemorySegment toDlpack(
+      Arena arena, MemorySegment tensor, Consumer<MemorySegment> free) {
+    requireNonNull(arena, "arena");
+    try (Scratch scratch = Scratch.take()) {
+      MemorySegment out = scratch.memory().asSlice(0, ValueLayout.ADDRESS);
+      NativeCalls.check(Bsq.bsq_tensor_to_dlpack(tensor, out));
+      MemorySegment raw = out.get(ValueLayout.ADDRESS, 0).reinterpret(DLPACK_SIZE);
+      return Handles.adopt(arena, raw, free, NativeTensors::freeDlpack);
+    }
+  }
+
+  /** Calls the deleter of a DLManagedTensorVersioned. */
+  public static void freeDlpack(MemorySegment managed) {
+    Bsq.bsq_dlpack_free(managed);
+  }
+
   public static TensorInfo describe(MemorySegment tensor) {
     try (Scratch scratch = Scratch.take()) {
       MemorySegment info = scratch.memory();
@@ -133,6 +193,13 @@ public final class NativeTensors {
                 NativeCalls.code(device.type()),
                 device.index(),
                 out));
+  }
+
+  public static MemorySegment toAsync(Arena arena, MemorySegment tensor, Device device) {
+    return tensor(
+        arena,
+        (_, out) ->
+            Bsq.bsq_tensor_to_async(tensor, NativeCalls.code(device.type()), device.index(), out));
   }
 
   public static MemorySegment permute(Arena arena, MemorySegment tensor, long[] dimensions) {

@@ -54,6 +54,20 @@ class FailingArenaTest {
               MemorySegment data = arena.allocateFrom(ValueLayout.JAVA_FLOAT, Use.X);
               Tensor.borrow(arena, data, DType.FLOAT32, Device.CPU, 2, 3);
             }));
+    works.add(
+        new Work(
+            "fromDlpack",
+            arena -> {
+              ForeignTensor offer =
+                  new ForeignTensor(Arena.global(), Use.X, new long[] {6}, new long[] {1});
+              try {
+                Tensor.fromDlpack(arena, offer.managed());
+              } catch (RuntimeException e) {
+                assertEquals(0, offer.deletions()); // not taken
+                throw e;
+              }
+              assertEquals(0, offer.deletions());
+            }));
     for (Use use : Use.values()) {
       // The subjects' own arena fails ...
       works.add(new Work(use + " in it", arena -> use.on(Subjects.in(arena), arena)));

@@ -32,6 +32,8 @@ enum Use {
   READ_QUANTIZED((subjects, _) -> subjects.quantization.quantized().toFloatArray()),
   READ_INDICES((subjects, _) -> subjects.quantization.indices().toLongArray()),
   TO_DEVICE((subjects, arena) -> subjects.x.to(arena, Device.CPU), true),
+  TO_DEVICE_WITHOUT_WAITING((subjects, arena) -> subjects.x.toAsync(arena, Device.CPU), true),
+  TO_DLPACK((subjects, arena) -> subjects.x.toDlpack(arena), true),
   TO_TYPE((subjects, arena) -> subjects.x.to(arena, DType.FLOAT16), true),
   FORWARD((subjects, arena) -> subjects.quantizer.forward(arena, subjects.x), true),
   FORWARD_WITH_MASK(
