@@ -4,15 +4,18 @@ import com.google.gson.JsonElement;
 import com.google.gson.JsonNull;
 import com.google.gson.JsonObject;
 import io.github.bsq4j.BinarySphericalQuantizer;
+import io.github.bsq4j.Device;
 import io.github.bsq4j.NativeRuntime;
 import io.github.bsq4j.QuantizerOptions;
 import io.github.bsq4j.bench.Benchmark;
 import io.github.bsq4j.bench.Benchmark.Comparison;
 import io.github.bsq4j.bench.Benchmark.EncodeTimes;
 import io.github.bsq4j.bench.Benchmark.OneRowTimes;
+import io.github.bsq4j.bench.DeviceBenchmark;
 import io.github.bsq4j.bench.Spread;
 import java.util.EnumSet;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -72,6 +75,7 @@ final class BenchCommand implements Callable<Integer> {
 
   @Mixin private CodeFlags codes;
   @Mixin private LossFlags losses;
+  @Mixin private DeviceFlag deviceFlag;
 
   @Option(
       names = "--threads",
@@ -102,6 +106,11 @@ final class BenchCommand implements Callable<Integer> {
     boolean withLosses = LossFlags.hasLosses(options);
     Set<Work> wanted = works.isEmpty() ? EnumSet.allOf(Work.class) : works;
     checkOptions(options, wanted);
+    Device device = deviceFlag.usable();
+    if (withReference && !device.equals(Device.CPU)) {
+      throw new InputException(
+          "--device is " + device + ", but the reference runs on the CPU: expected no --reference");
+    }
     int used = threads();
 
     JsonObject json = new JsonObject();
@@ -119,6 +128,11 @@ final class BenchCommand implements Callable<Integer> {
     json.addProperty("rows", rows);
     out.line("inverse temperature", options.inverseTemperature());
     json.addProperty("inv_temperature", options.inverseTemperature());
+    if (!device.equals(Device.CPU)) {
+      reportOnDevice(json, device, options, wanted);
+      out.json(json);
+      return 0;
+    }
     out.line("threads", used);
     json.addProperty("threads", used);
     try (Benchmark benchmark = new Benchmark(options, rows, used, seconds)) {
@@ -142,6 +156,33 @@ final class BenchCommand implements Callable<Integer> {
     }
     out.json(json);
     return 0;
+  }
+
+  /** On tensors that are there: what is on the way to the device and back is not timed. */
+  private void reportOnDevice(
+      JsonObject json, Device device, QuantizerOptions options, Set<Work> wanted) {
+    out.line("device", device);
+    json.addProperty("device", device.toString());
+    boolean withLosses = LossFlags.hasLosses(options);
+    try (DeviceBenchmark benchmark = new DeviceBenchmark(options, rows, device, seconds)) {
+      if (wanted.contains(Work.ENCODE)) {
+        report(json, "encode", "encode", alone(benchmark.encode()));
+      }
+      if (wanted.contains(Work.FORWARD)) {
+        report(json, "forward", "forward", withLosses ? alone(benchmark.forward()) : null);
+      }
+      if (wanted.contains(Work.FORWARD_BACKWARD)) {
+        report(
+            json,
+            "forward + backward",
+            "forward_backward",
+            withLosses ? alone(benchmark.forwardBackward()) : null);
+      }
+    }
+  }
+
+  private static Comparison alone(Spread ours) {
+    return new Comparison(ours, Optional.empty(), Optional.empty());
   }
 
   private void checkOptions(QuantizerOptions options, Set<Work> wanted) {

@@ -6,6 +6,7 @@ import io.github.bsq4j.BsqException;
 import io.github.bsq4j.CodeConverter;
 import io.github.bsq4j.CodeLayout;
 import io.github.bsq4j.DType;
+import io.github.bsq4j.Device;
 import io.github.bsq4j.Losses;
 import io.github.bsq4j.NonFinitePolicy;
 import io.github.bsq4j.QuantizerOptions;
@@ -77,6 +78,7 @@ final class EncodeCommand implements Callable<Integer> {
   @Mixin private CodeFlags codes;
   @Mixin private LossFlags losses;
   @Mixin private RowFlags rows;
+  @Mixin private DeviceFlag deviceFlag;
 
   @Option(
       names = "--no-loss",
@@ -110,6 +112,7 @@ final class EncodeCommand implements Callable<Integer> {
       throw new InputException("--frame-rate is " + frameRate + "; expected a number above 0");
     }
     rows.requireLosses(noLoss);
+    Device device = deviceFlag.usable();
     for (Path path : new Path[] {output, margins}) {
       if (path != null) {
         InputException.requireDistinct(input, path);
@@ -125,7 +128,7 @@ final class EncodeCommand implements Callable<Integer> {
     // Opened first: whoever cannot write should not compute for an hour to find out.
     try (AtomicOutput codesFile = open(output);
         AtomicOutput marginsFile = open(margins)) {
-      quantize(codesFile, marginsFile);
+      quantize(device, codesFile, marginsFile);
       for (AtomicOutput file : new AtomicOutput[] {codesFile, marginsFile}) {
         if (file != null) {
           file.commit();
@@ -140,7 +143,7 @@ final class EncodeCommand implements Callable<Integer> {
     return path == null ? null : AtomicOutput.open(path);
   }
 
-  private void quantize(AtomicOutput codesFile, AtomicOutput marginsFile)
+  private void quantize(Device device, AtomicOutput codesFile, AtomicOutput marginsFile)
       throws FileSystemException {
     try (Arena arena = Arena.ofConfined()) {
       NpyFile npy = NpyFile.read(input, arena);
@@ -150,6 +153,10 @@ final class EncodeCommand implements Callable<Integer> {
       VectorShape shape = new VectorShape(options, npy.shape());
       Batch batch = rows.batch(shape, arena);
       BinarySphericalQuantizer quantizer = BinarySphericalQuantizer.create(options);
+      VectorEncoder encoder =
+          device.equals(Device.CPU)
+              ? VectorEncoder.onHost(quantizer, x, dtype, batch)
+              : VectorEncoder.onDevice(quantizer, x, dtype, batch, device, arena);
 
       StoredCodes stored = new StoredCodes(options, packed ? CodeLayout.BYTES : CodeLayout.INDICES);
       MemorySegment elements = stored.allocate(arena, batch.rows());
@@ -157,13 +164,12 @@ final class EncodeCommand implements Callable<Integer> {
       long start = System.nanoTime();
       try {
         if (packed) {
-          quantizer.pack(x, dtype, batch, CodeLayout.BYTES, elements);
+          encoder.pack(elements);
         } else if (noLoss) {
-          quantizer.encode(x, dtype, batch, elements);
+          encoder.encode(elements);
         }
         if (!noLoss) {
-          MemorySegment indices = packed ? MemorySegment.NULL : elements;
-          result = quantizer.forward(x, dtype, batch, MemorySegment.NULL, indices);
+          result = encoder.forward(packed ? MemorySegment.NULL : elements);
         }
       } catch (BsqException e) {
         if (e.code() == BsqException.Code.INVALID_ARGUMENT) {
@@ -183,7 +189,7 @@ final class EncodeCommand implements Callable<Integer> {
         MemorySegment values =
             arena.allocate(
                 dtype.layout(), Math.multiplyExact(batch.rows(), (long) options.codebooks()));
-        quantizer.signMargins(x, dtype, batch, values);
+        encoder.signMargins(values);
         long[] marginShape =
             LongStream.concat(
                     LongStream.of(shape.rowShape()),

@@ -2,10 +2,13 @@ package io.github.bsq4j.cli;
 
 import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
+import io.github.bsq4j.Device;
 import io.github.bsq4j.NativeRuntime;
+import java.util.OptionalLong;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
 
 /** What the command runs on, also where loading failed. */
 @Command(
@@ -15,11 +18,20 @@ import picocli.CommandLine.Mixin;
     description = "Also works where LibTorch could not be loaded, and says why.",
     customSynopsis = "bsq info [OPTIONS]")
 final class InfoCommand implements Callable<Integer> {
+  @Option(
+      names = "--device",
+      paramLabel = "DEVICE",
+      description =
+          "Show this device alone, and why it cannot be used if so: cpu, cuda or cuda:N (default:"
+              + " all that can be used).")
+  private String deviceName;
+
   @Mixin private Output out;
 
   @Override
   public Integer call() {
-    out.text().print(NativeRuntime.diagnose());
+    Device device = deviceName == null ? null : DeviceFlag.named(deviceName);
+    out.text().print(device == null ? NativeRuntime.diagnose() : NativeRuntime.diagnose(device));
     out.text().flush();
 
     NativeRuntime.Info info = NativeRuntime.info();
@@ -31,17 +43,34 @@ final class InfoCommand implements Callable<Integer> {
     json.addProperty("library", info.library().map(Object::toString).orElse(null));
     JsonArray devices = new JsonArray();
     for (NativeRuntime.DeviceInfo usable : info.devices()) {
-      JsonObject device = new JsonObject();
-      device.addProperty("device", usable.device().toString());
-      device.addProperty("implementation", usable.implementation());
-      devices.add(device);
+      if (device == null || device.equals(usable.device())) {
+        devices.add(json(usable));
+      }
     }
     json.add("devices", devices);
+    if (device != null) {
+      json.addProperty("problem", device.problem().orElse(null));
+    }
     json.addProperty("threads", info.threads().isPresent() ? info.threads().getAsInt() : null);
     json.addProperty("java", info.java());
     json.addProperty("native_access", info.nativeAccess());
     json.addProperty("failure", info.failure().map(Throwable::getMessage).orElse(null));
     out.json(json);
     return 0;
+  }
+
+  private static JsonObject json(NativeRuntime.DeviceInfo info) {
+    JsonObject json = new JsonObject();
+    json.addProperty("device", info.device().toString());
+    json.addProperty("implementation", info.implementation());
+    json.addProperty("name", info.name());
+    json.addProperty("total_memory", number(info.totalMemory()));
+    json.addProperty("free_memory", number(info.freeMemory()));
+    json.addProperty("compute_capability", info.computeCapability().orElse(null));
+    return json;
+  }
+
+  private static Long number(OptionalLong bytes) {
+    return bytes.isPresent() ? bytes.getAsLong() : null;
   }
 }

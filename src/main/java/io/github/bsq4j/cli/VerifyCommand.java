@@ -3,10 +3,13 @@ package io.github.bsq4j.cli;
 import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
 import io.github.bsq4j.BsqException;
+import io.github.bsq4j.Device;
+import io.github.bsq4j.Implementation;
 import io.github.bsq4j.io.Messages;
 import io.github.bsq4j.parity.GoldenCase;
 import io.github.bsq4j.parity.GoldenCase.Comparison;
 import io.github.bsq4j.parity.QuantizerPath;
+import io.github.bsq4j.parity.TensorPath;
 import java.nio.file.FileSystemException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -67,24 +70,26 @@ final class VerifyCommand implements Callable<Integer> {
   @Option(
       names = "--path",
       paramLabel = "PATH",
-      defaultValue = "host",
       description =
           "What to check: host (CPU memory, for float32 and float64), tensor (the kernels on"
-              + " tensors) or operators (LibTorch's operators on tensors). Default:"
-              + " ${DEFAULT-VALUE}.")
-  private PathName path;
+              + " tensors) or operators (LibTorch's operators on tensors). Default: host, or with"
+              + " another device than the CPU what computes on it by itself.")
+  private PathName pathName;
+
+  @Mixin private DeviceFlag deviceFlag;
 
   @Mixin private Output out;
 
   @Override
   public Integer call() {
+    QuantizerPath path = path(deviceFlag.usable());
     List<Result> results = new ArrayList<>();
     List<Unreadable> unreadable = new ArrayList<>();
     for (Path file : files) {
       try {
         GoldenCase golden = GoldenCase.read(file);
-        if (path.path.serves(golden.dtype())) {
-          results.add(new Result(name(file), golden.compare(path.path)));
+        if (path.serves(golden.dtype())) {
+          results.add(new Result(name(file), golden.compare(path)));
         } else {
           String problem = file + ": x is " + golden.dtype() + "; use --path tensor or operators";
           unreadable.add(new Unreadable(file, problem));
@@ -104,8 +109,24 @@ final class VerifyCommand implements Callable<Integer> {
     }
     printSummary(results.size() - failed, failed, unreadable.size());
     unreadable.forEach(file -> out.problem(file.problem()));
-    out.json(json(results, failed, unreadable));
+    out.json(json(path, results, failed, unreadable));
     return !unreadable.isEmpty() ? Main.BAD_INPUT : failed > 0 ? Main.FAILED : 0;
+  }
+
+  private QuantizerPath path(Device device) {
+    if (device.equals(Device.CPU)) {
+      return pathName == null ? QuantizerPath.HOST : pathName.path;
+    }
+    if (pathName == null) {
+      return new TensorPath(device, Implementation.AUTOMATIC);
+    }
+    if (pathName.path instanceof TensorPath tensors) {
+      return new TensorPath(device, tensors.implementation());
+    }
+    throw new InputException(
+        "--path is host, which is on the CPU, but --device is "
+            + device
+            + "; expected --path tensor or operators");
   }
 
   /** The quantizer refuses what the file holds: NaN in x, or codes too long for losses. */
@@ -163,7 +184,8 @@ final class VerifyCommand implements Callable<Integer> {
     return text + " ".repeat(Math.max(0, width - text.length()));
   }
 
-  private JsonObject json(List<Result> results, long failed, List<Unreadable> unreadable) {
+  private JsonObject json(
+      QuantizerPath path, List<Result> results, long failed, List<Unreadable> unreadable) {
     JsonArray cases = new JsonArray();
     for (Result result : results) {
       JsonObject errors = new JsonObject();
@@ -184,7 +206,7 @@ final class VerifyCommand implements Callable<Integer> {
       problems.add(object);
     }
     JsonObject json = new JsonObject();
-    json.addProperty("path", path.path.toString());
+    json.addProperty("path", path.toString());
     json.add("cases", cases);
     json.addProperty("failed", failed);
     json.add("unreadable", problems);

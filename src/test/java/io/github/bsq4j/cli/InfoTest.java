@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.google.gson.JsonObject;
+import io.github.bsq4j.Device;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -40,9 +41,37 @@ class InfoTest {
     JsonObject cpu = json.getAsJsonArray("devices").get(0).getAsJsonObject();
     assertEquals("cpu", cpu.get("device").getAsString());
     assertFalse(cpu.get("implementation").getAsString().isBlank());
+    assertTrue(cpu.get("total_memory").getAsLong() > 1L << 26);
+    assertTrue(cpu.get("free_memory").getAsLong() <= cpu.get("total_memory").getAsLong());
+    assertTrue(cpu.has("name") && cpu.get("compute_capability").isJsonNull(), json::toString);
+    assertFalse(json.has("problem"), json::toString);
     assertTrue(json.get("threads").getAsInt() >= 1);
     assertTrue(json.get("java").getAsString().startsWith("25"));
     assertTrue(json.get("failure").isJsonNull());
+  }
+
+  @Test
+  void oneDevice() {
+    String text = Cli.run("info", "--device", "cpu").assertText();
+    assertTrue(text.lines().anyMatch(line -> line.startsWith("CPU  ")), text);
+    assertFalse(text.contains("\nCUDA"), text);
+    JsonObject json = Cli.run("info", "--device", "cpu", "--json").assertJson(0);
+    assertEquals(1, json.getAsJsonArray("devices").size());
+    assertTrue(json.get("problem").isJsonNull());
+  }
+
+  @Test
+  void aDeviceThatIsMissingSaysWhy() {
+    String problem = Device.cuda(77).problem().orElseThrow();
+    assertTrue(problem.startsWith("cuda:77 is not available: "), problem);
+    String text = Cli.run("info", "--device", "cuda:77").assertText();
+    assertTrue(text.contains("CUDA 77           " + problem), text);
+    assertFalse(text.contains("\nCPU"), text);
+    JsonObject json = Cli.run("info", "--device=cuda:77", "--json").assertJson(0);
+    assertTrue(json.getAsJsonArray("devices").isEmpty());
+    assertEquals(problem, json.get("problem").getAsString());
+    Cli.run("info", "--device=gpu")
+        .assertRefused("--device is gpu; expected cpu, cuda or cuda:N, N at least 0");
   }
 
   @Test
