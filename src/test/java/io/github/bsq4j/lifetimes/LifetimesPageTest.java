@@ -34,9 +34,13 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** docs/lifetimes.md: its code is compiled and run, and its mistakes give what it says. */
+/**
+ * docs/lifetimes.md and docs/devices.md: their code is compiled and run, and the mistakes of the
+ * first give what it says.
+ */
 class LifetimesPageTest {
   private static final Path PAGE = Path.of("docs/lifetimes.md");
+  private static final Path DEVICES_PAGE = Path.of("docs/devices.md");
   private static final String ON_ANOTHER_THREAD = "on another thread: ";
   private static final String DURING_A_CALL = "while another thread is in `forward`";
 
@@ -131,8 +135,12 @@ class LifetimesPageTest {
   }
 
   static List<String> blocks() throws IOException {
+    return blocks(PAGE);
+  }
+
+  private static List<String> blocks(Path page) throws IOException {
     return CODE_BLOCK
-        .matcher(Files.readString(PAGE))
+        .matcher(Files.readString(page))
         .results()
         .map((MatchResult block) -> block.group(1))
         .toList();
@@ -154,9 +162,17 @@ class LifetimesPageTest {
     }
   }
 
+  /** Each block goes on where the last has ended. What needs a GPU is compiled anyway. */
+  @Test
+  void theCodeAboutDevicesRuns() throws Exception {
+    call(compile("", String.join("\n", blocks(DEVICES_PAGE))));
+  }
+
   @Test
   void aPageIsAPage() throws Exception {
-    assertTrue(Files.readString(PAGE).lines().count() < 120, "it has grown long");
+    for (Path page : List.of(PAGE, DEVICES_PAGE)) {
+      assertTrue(Files.readString(page).lines().count() < 120, page + " has grown long");
+    }
   }
 
   /** The statements as a method, which is in a class of its own. */
