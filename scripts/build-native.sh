@@ -6,7 +6,10 @@
 #   scripts/build-native.sh --preset sanitize --test     under the sanitizers
 #   scripts/build-native.sh --preset sanitize --print-preload
 #                                                        what LD_PRELOAD must name for Java to load it
+#   scripts/build-native.sh --preset cuda-emulation --test
+#                                                        the CUDA kernels on the CPU
 #   scripts/build-native.sh --lint                       clang-tidy, where it is installed
+# BSQ_CUDA=OFF leaves the CUDA kernels out, ON fails where there is no nvcc; AUTO is the default.
 # shellcheck source-path=SCRIPTDIR source=common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -62,7 +65,7 @@ if [[ ! -f $build_folder/CMakeCache.txt ]] && command -v ninja >/dev/null; then
   generator=(-G Ninja)
 fi
 cd "$root/native"
-run cmake --preset "$preset" "${generator[@]}" -DLIBTORCH_DIR="$libtorch"
+run cmake --preset "$preset" "${generator[@]}" -DLIBTORCH_DIR="$libtorch" -DBSQ_CUDA="${BSQ_CUDA:-AUTO}"
 run cmake --build --preset "$preset" --parallel "$(nproc)"
 
 case $action in

@@ -200,11 +200,11 @@ template <class C>
 template <class C>
 struct GradientWork {
   C sample_entropy_weight;
+  const C* slopes;  // [distributions, 2^leading_bits, 2^trailing_bits]
   // The slopes times the other factor: [distributions, padded_rows, 2^leading_bits] and [...,
-  // 2^trailing_bits]. Of single bits NULL; then slopes[distributions, 2].
+  // 2^trailing_bits]. Not of single bits.
   const C* leading_products;
   const C* trailing_products;
-  const C* slopes;
   double* by_logit;  // [rows, row_length]
 };
 

@@ -343,20 +343,16 @@ __global__ void distribution_gradients(Chunk chunk, Floor floor, Factors<C> fact
     // The codebook entropy's share, of which both factors' products have the same sum.
     C leading_total = total;
     C trailing_total = total;
-    if (work.leading_products != nullptr) {
-      const C* const products = work.leading_products + pair.place * chunk.leading();
-      for (int64_t j = lane; j < chunk.leading(); j += width) {
-        const C value = leading[j] * products[j];
-        by_leading.add(static_cast<uint32_t>(j), value);
-        leading_total += value;
-      }
+    const C* const leading_products = work.leading_products + pair.place * chunk.leading();
+    for (int64_t k = lane; k < chunk.leading(); k += width) {
+      const C value = leading[k] * leading_products[k];
+      by_leading.add(static_cast<uint32_t>(k), value);
+      leading_total += value;
     }
-    const C* const products = work.trailing_products != nullptr
-                                  ? work.trailing_products + pair.place * chunk.trailing()
-                                  : work.slopes + pair.distribution * chunk.trailing();
-    for (int64_t j = lane; j < chunk.trailing(); j += width) {
-      const C value = trailing[j] * products[j];
-      by_trailing.add(static_cast<uint32_t>(j), value);
+    const C* const trailing_products = work.trailing_products + pair.place * chunk.trailing();
+    for (int64_t k = lane; k < chunk.trailing(); k += width) {
+      const C value = trailing[k] * trailing_products[k];
+      by_trailing.add(static_cast<uint32_t>(k), value);
       trailing_total += value;
     }
     store_by_logit(by_leading, team_sum(leading_total, width), bits, lane, width, is_inside,
@@ -364,6 +360,36 @@ __global__ void distribution_gradients(Chunk chunk, Floor floor, Factors<C> fact
     store_by_logit(by_trailing, team_sum(trailing_total, width), bits + 2 * leading_bits, lane,
                    width, is_inside, work.by_logit + first_bit + leading_bits);
   });
+}
+
+// The gradient by -p log of what the floor makes of p.
+__device__ double entropy_slope(const Floor& floor, double p) {
+  if (floor.adds) {
+    return -log(p + floor.epsilon) - p / (p + floor.epsilon);
+  }
+  return p < floor.epsilon ? -floor.log_epsilon : -log(p) - 1;
+}
+
+// Of single bits, where sums over codes would only lose digits.
+template <class C>
+__global__ void single_bit_gradients(Chunk chunk, Floor floor, Factors<C> factors,
+                                     GradientWork<C> work) {
+  for (int64_t t = int64_t{blockIdx.x} * kBlock + threadIdx.x; t < chunk.pairs();
+       t += int64_t{gridDim.x} * kBlock) {
+    const int64_t row = t / chunk.distributions;
+    const int64_t distribution = t % chunk.distributions;
+    double gradient = 0;
+    if (chunk.drawn == nullptr || chunk.drawn[chunk.begin + row]) {
+      const auto p_zero = static_cast<double>(factors.bits[2 * t]);
+      const auto p_one = static_cast<double>(factors.bits[2 * t + 1]);
+      const C* const slopes = work.slopes + 2 * distribution;
+      gradient = p_zero * p_one *
+                 (static_cast<double>(work.sample_entropy_weight) *
+                      (entropy_slope(floor, p_one) - entropy_slope(floor, p_zero)) +
+                  (static_cast<double>(slopes[1]) - static_cast<double>(slopes[0])));
+    }
+    work.by_logit[t] = gradient;
+  }
 }
 
 __global__ void add_up_values(const double* values, int64_t count, double* sum) {
@@ -593,6 +619,11 @@ Failure entropies(const Chunk& chunk, const Floor& floor, const Factors<C>& fact
 template <class C>
 Failure logit_gradients(const Chunk& chunk, const Floor& floor, const Factors<C>& factors,
                         const GradientWork<C>& work, void* stream) {
+  if (chunk.bits == 1) {
+    BSQ_LAUNCH(single_bit_gradients<C>, grid_of(divide_up(chunk.pairs(), kBlock)), kBlock, stream,
+               chunk, floor, factors, work);
+    return launched();
+  }
   auto* const kernel =
       floor.adds ? distribution_gradients<C, true> : distribution_gradients<C, false>;
   BSQ_LAUNCH(kernel, grid_of(divide_up(chunk.pairs(), kBlock / pair_width(chunk))), kBlock, stream,
