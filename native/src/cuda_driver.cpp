@@ -42,10 +42,8 @@ Function find(void* library, const char* symbol) {
   return library == nullptr ? nullptr : reinterpret_cast<Function>(dlsym(library, symbol));
 }
 
-void* driver() {
-  static void* const library = dlopen("libcuda.so.1", RTLD_LAZY);
-  return library;
-}
+// NULL where there is none. It stays loaded.
+void* driver() { return dlopen("libcuda.so.1", RTLD_LAZY); }
 
 // Calls one of the driver's functions. False where it fails or, in an old driver, is missing.
 template <class Function, class... Args>

@@ -125,7 +125,7 @@ void take_dlpack(const TensorValue& value, void* managed) noexcept {
 }
 
 void give_back_dlpack(const TensorValue& value) noexcept {
-  if (CallDeleter* const deleter = std::get_deleter<CallDeleter>(value.owner)) {
+  if (auto* const deleter = std::get_deleter<CallDeleter>(value.owner)) {
     deleter->managed = nullptr;
   }
 }

@@ -234,8 +234,9 @@ public final class Tensor {
   /**
    * A tensor of another native library, without a copy: it takes a {@code DLManagedTensorVersioned}
    * of <a href="https://dmlc.github.io/dlpack">DLPack</a> 1.x, whose deleter is called when the
-   * arena closes, on the thread that closes it. Where this method throws, {@code managed} is still
-   * the caller's; after it returns, the caller must not use it any more.
+   * arena closes, on the thread that closes it; later where an export of {@link #toDlpack} shares
+   * the memory. Where this method throws, {@code managed} is still the caller's; after it returns,
+   * the caller must not use it any more.
    *
    * <p>Whoever writes to the memory changes the tensor; all but views copies what it needs. On a
    * GPU the elements must be ready for the {@linkplain CudaStream stream} that is current for this
