@@ -11,13 +11,23 @@ namespace {
 constexpr int kDevices = 8;
 constexpr int kStreams = 4;  // in the pool of each device
 
-thread_local std::array<void*, kDevices> current{};
-std::array<std::array<std::atomic<int>, kStreams>, kDevices> waits;
-std::atomic<int> next{0};
-std::atomic<int> default_waits{0};
+using Waits = std::atomic<int>;
 
-std::atomic<int>& waits_of(void* stream) {
-  return stream == nullptr ? default_waits : *static_cast<std::atomic<int>*>(stream);
+// This thread's current streams.
+std::array<void*, kDevices>& current() {
+  thread_local std::array<void*, kDevices> streams{};
+  return streams;
+}
+
+// The pools: a stream is the address of how often it was waited for.
+std::array<std::array<Waits, kStreams>, kDevices>& pools() {
+  static std::array<std::array<Waits, kStreams>, kDevices> all;
+  return all;
+}
+
+Waits& waits_of(void* stream) {
+  static Waits of_default{0};
+  return stream == nullptr ? of_default : *static_cast<Waits*>(stream);
 }
 
 bool is_device(int32_t index) { return index >= 0 && index < kDevices; }
@@ -33,7 +43,7 @@ int cudaRuntimeGetVersion(int* version) {
 }
 
 int32_t aoti_torch_get_current_cuda_stream(int32_t index, void** stream) {
-  *stream = is_device(index) ? current.at(static_cast<size_t>(index)) : nullptr;
+  *stream = is_device(index) ? current().at(static_cast<size_t>(index)) : nullptr;
   return is_device(index) ? 0 : 1;
 }
 
@@ -41,7 +51,7 @@ int32_t torch_set_current_cuda_stream(void* stream, int32_t index) {
   if (!is_device(index)) {
     return 1;
   }
-  current.at(static_cast<size_t>(index)) = stream;
+  current().at(static_cast<size_t>(index)) = stream;
   return 0;
 }
 
@@ -49,7 +59,8 @@ int32_t torch_get_cuda_stream_from_pool(bool /*high_priority*/, int32_t index, v
   if (!is_device(index)) {
     return 1;
   }
-  *stream = &waits.at(static_cast<size_t>(index)).at(static_cast<size_t>(next++ % kStreams));
+  static std::atomic<int> next{0};
+  *stream = &pools().at(static_cast<size_t>(index)).at(static_cast<size_t>(next++ % kStreams));
   return 0;
 }
 
@@ -58,7 +69,7 @@ int32_t torch_cuda_stream_synchronize(void* stream, int32_t /*index*/) {
   return 0;
 }
 
-void* stand_in_stream(int device) { return current.at(static_cast<size_t>(device)); }
+void* stand_in_stream(int device) { return current().at(static_cast<size_t>(device)); }
 
 int stand_in_waits(void* stream) { return waits_of(stream); }
 
