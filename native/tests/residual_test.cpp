@@ -598,7 +598,7 @@ void check_no_gradient_of_noise(double noise, double more) {
     options.channel_first = channel_first;
     options.codebooks = 2;
     const Batch batch{2, 6};
-    std::vector<T> rows = Random(9).normals<T>(12 * 8);
+    std::vector<T> rows = Random(9).normals<T>(96);
     const auto set_code = [&](size_t code, double first) {
       std::fill_n(rows.begin() + static_cast<int64_t>(code) * 4, 4, T{1});
       rows[code * 4] = static_cast<T>(first);
@@ -833,7 +833,7 @@ TEST(strided_rows) {
   }
   const bsq_options options = on_path(options_for(5));
   const Batch batch{30};
-  const std::vector<float> wide = Random(14).normals<float>(30 * 12);
+  const std::vector<float> wide = Random(14).normals<float>(360);
   std::vector<float> x;
   for (size_t row = 0; row < 30; ++row) {
     for (size_t d = 0; d < 5; ++d) {
