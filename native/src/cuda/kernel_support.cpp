@@ -77,7 +77,8 @@ bool has_kernels(const Device& device) {
 bool has_kernels(const Device& /*device*/) { return false; }
 
 std::string kernels_problem(int32_t /*device_index*/) {
-  return "this libbsq was built without CUDA kernels; build it where CMake finds nvcc, of CUDA 12.8 "
+  return "this libbsq was built without CUDA kernels; build it where CMake finds nvcc, of CUDA "
+         "12.8 "
          "or newer";
 }
 
