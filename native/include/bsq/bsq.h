@@ -129,8 +129,8 @@ BSQ_API int32_t bsq_device_count(int32_t device_type);
 BSQ_API bsq_status* bsq_device_check(int32_t device_type, int32_t device_index);
 
 /*
- * The name of what computes on devices of this type unless options ask for another; "none" for an
- * unknown type. Borrowed: static, never freed.
+ * The name of what computes on devices of this type unless options ask for another, with the reason
+ * where it is not kernels; "none" for an unknown type. Borrowed: static, never freed.
  */
 BSQ_API const char* bsq_device_implementation(int32_t device_type);
 
@@ -197,7 +197,10 @@ BSQ_API bsq_status* bsq_stream_synchronize(int32_t device_type, int32_t device_i
 
 /* What computes. */
 #define BSQ_IMPLEMENTATION_AUTOMATIC 0 /* kernels where there are some, else operators */
-#define BSQ_IMPLEMENTATION_KERNELS 1   /* this library's own code; fails where there is none */
+#define BSQ_IMPLEMENTATION_KERNELS                                 \
+  1 /* this library's own code; fails where there is none: on CUDA \
+       devices, it encodes, decodes, packs, unpacks, and has the   \
+       forward and backward pass of one level */
 #define BSQ_IMPLEMENTATION_OPERATORS 2 /* LibTorch's operators, on any device; tensors only */
 
 /* Which distributions the entropies are of. */

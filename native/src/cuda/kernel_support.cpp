@@ -12,6 +12,8 @@ namespace bsq::cuda {
 
 #if defined(BSQ_CUDA_EMULATED)
 
+constexpr bool kBuiltIn = false;
+
 // Where tests run the kernels on the CPU, CPU tensors stand for those of a device.
 bool has_kernels(const Device& device) { return device.type == DeviceType::kCpu; }
 
@@ -20,6 +22,8 @@ std::string kernels_problem(int32_t /*device_index*/) {
 }
 
 #elif defined(BSQ_CUDA_KERNELS)
+
+constexpr bool kBuiltIn = true;
 
 namespace {
 
@@ -74,6 +78,8 @@ bool has_kernels(const Device& device) {
 
 #else
 
+constexpr bool kBuiltIn = false;
+
 bool has_kernels(const Device& /*device*/) { return false; }
 
 std::string kernels_problem(int32_t /*device_index*/) {
@@ -86,7 +92,8 @@ std::string kernels_problem(int32_t /*device_index*/) {
 
 const char* implementation() {
   static const std::string text = [] {
-    const std::string problem = cuda_devices().count > 0 ? kernels_problem(0) : "";
+    const bool knows = !kBuiltIn || cuda_devices().count > 0;
+    const std::string problem = knows ? kernels_problem(0) : "";
     return problem.empty() ? std::string("CUDA kernels") : "LibTorch operators (" + problem + ")";
   }();
   return text.c_str();

@@ -144,6 +144,7 @@ public final class NativeRuntime {
       device.problem().ifPresent(problem -> line(report, label(device), problem));
     } else if (info.available() && info.devices().stream().noneMatch(NativeRuntime::isCuda)) {
       line(report, "CUDA", Device.cuda(0).problem().orElse("no device"));
+      line(report, "computes on CUDA", NativeCalls.deviceImplementation(Device.Type.CUDA));
     }
     line(
         report,
