@@ -32,6 +32,11 @@ constexpr int64_t kSegmentWords = 2048;
 // Lines of a tile, of which each is paired with each.
 constexpr int64_t kTile = 8;
 
+// Sums above 2^63 - 1 wrap around, which those of signed numbers are not allowed to.
+void add_to(int64_t& sum, int64_t more) {
+  sum = static_cast<int64_t>(static_cast<uint64_t>(sum) + static_cast<uint64_t>(more));
+}
+
 // The codes of one codebook.
 class CodebookCodes {
  public:
@@ -64,7 +69,8 @@ class CodebookCodes {
         load(row, &index);
         index = cpu::reverse_bits(index) >> (kWordBits - format_.bits);
       }
-      ++counts[index & last];  // whoever changes codes meanwhile gets wrong counts, and no more
+      // Whoever changes codes meanwhile gets wrong counts, and no more.
+      add_to(counts[index & last], 1);
     }
   }
 
@@ -110,7 +116,7 @@ void count_codes(const Options& options, CodeLayout layout, int64_t rows, const 
   parallel_for(all, kGrain, [&](int64_t begin, int64_t end) {
     for (int64_t part = 0; part < parts; ++part) {
       for (int64_t i = begin; i < end; ++i) {
-        counts[i] += own[part * all + i];
+        add_to(counts[i], own[part * all + i]);
       }
     }
   });
@@ -219,7 +225,7 @@ class BitLines {
           if (atomic) {
             std::atomic_ref(row[b]).fetch_add(count, std::memory_order_relaxed);
           } else {
-            row[b] += count;
+            add_to(row[b], count);
           }
         }
       }
@@ -245,7 +251,7 @@ void count_pairs(const Options& options, CodeLayout layout, int64_t rows, const 
   for (int64_t codebook = 0; codebook < options.codebooks; ++codebook) {
     const CodebookCodes of_codebook(options, layout, codes, mask, codebook);
     int64_t* const to = counts + codebook * codebook_usage_size(options);
-    to[0] += counted;
+    add_to(to[0], counted);
     for (int64_t row = 0; row < rows; row += words * kWordBits) {
       lines.load(of_codebook, row, std::min(rows, row + words * kWordBits));
       lines.add_pairs(to + 1);

@@ -180,6 +180,22 @@ TEST(every_code_once) {
   CHECK(std::all_of(counts.begin(), counts.end(), [](int64_t count) { return count == 1; }));
 }
 
+// As bsq.h says; in signed numbers it would be undefined, which UBSan finds.
+TEST(sums_wrap_around) {
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  for (const int64_t dim : {2, 21}) {
+    for (const int64_t rows : {3, 140'000}) {  // of one thread, and of several
+      const bsq_options options = options_for(dim);
+      const Bytes ones(static_cast<size_t>(rows * dim), 1);
+      Counts counts(usage_size(options), kMost);
+      CHECK_OK(Outcome(bsq_host_usage_add(&options, BSQ_CODES_BITS, rows, ones.data(), bytes(ones),
+                                          nullptr, 0, counts.data(), bytes(counts))));
+      CHECK_EQ(counts.back(), std::numeric_limits<int64_t>::min() + rows - 1);
+      CHECK_EQ(counts.front(), dim == 2 ? kMost : std::numeric_limits<int64_t>::min() + rows - 1);
+    }
+  }
+}
+
 // What is refused is told as by the converters, and changes no count.
 TEST(refused_codes) {
   for (const int64_t dim : {13, 27}) {

@@ -6,6 +6,7 @@ import static java.util.Objects.requireNonNull;
 import io.github.bsq4j.internal.HostBuffers;
 import io.github.bsq4j.internal.NativeCalls;
 import io.github.bsq4j.internal.NativeTensors;
+import io.github.bsq4j.internal.TensorShapes;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -38,8 +39,9 @@ import java.util.stream.LongStream;
  *
  * <p>Not thread-safe: a thread of several may have one of its own, and add them up at the end.
  * Codes that are none are refused with position and value, by a {@link BsqException}, and nothing
- * of that call is added. Other arguments are checked as those of {@link BinarySphericalQuantizer}
- * are.
+ * of that call is added. So are more rows than a long can count, by an {@link
+ * IllegalArgumentException}. Other arguments are checked as those of {@link
+ * BinarySphericalQuantizer} are.
  */
 public final class CodebookUsage {
   /** Up to so many bits there is a counter for each code. */
@@ -51,6 +53,9 @@ public final class CodebookUsage {
 
   /** See "Usage" in {@code bsq.h}. */
   private final MemorySegment counts;
+
+  /** Not fewer than there are: those that do not count may be among them. */
+  private long rowsAtMost;
 
   private CodebookUsage(QuantizerOptions options, MemorySegment nativeOptions) {
     this.options = options;
@@ -101,8 +106,22 @@ public final class CodebookUsage {
     ValueLayout elements = layout.elementLayout();
     try (HostBuffers buffers = HostBuffers.open(HostBuffers.isDirect(codes, elements))) {
       MemorySegment in = buffers.input("codes", codes, codeBytes, elements);
+      long after = rowsAfter(rows);
       NativeCalls.addUsage(nativeOptions, layout, rows, in, batch.maskOrNull(), counts);
+      rowsAtMost = after;
     }
+  }
+
+  /** {@link #rowsAtMost} when so many rows have been added: counters would wrap around. */
+  private long rowsAfter(long more) {
+    if (rowsAtMost > Long.MAX_VALUE - more) {
+      rowsAtMost = rows();
+    }
+    if (rowsAtMost > Long.MAX_VALUE - more) {
+      throw new IllegalArgumentException(
+          "codes has %d rows, which with %d are more than 2^63 - 1".formatted(more, rowsAtMost));
+    }
+    return rowsAtMost + more;
   }
 
   /** Adds the codes of so many rows, all of which count. */
@@ -164,11 +183,14 @@ public final class CodebookUsage {
 
   private void addTensor(Tensor codes, CodeLayout layout, MemorySegment mask) {
     shapes.requireCodes("codes", codes, requireNonNull(layout, "layout"));
+    long elements = TensorShapes.elementCount(codes.shape(), codes.dtype());
+    long after = rowsAfter(elements / layout.elementsPerRow(options));
     try (Arena arena = Arena.ofConfined()) {
       Tensor more =
           new Tensor(
               arena, NativeTensors.usage(arena, nativeOptions, codes.handle(), layout, mask));
       addCounts(more.to(arena, Device.CPU).asSegment());
+      rowsAtMost = after;
     }
   }
 
@@ -187,13 +209,16 @@ public final class CodebookUsage {
           "other has %d rows, which with %d are more than 2^63 - 1"
               .formatted(other.rows(), rows()));
     }
+    long after = rows() + other.rows();
     addCounts(other.counts);
+    rowsAtMost = after;
   }
 
   /** The usage of all rows of both, which stay as they are. Its options are these ones'. */
   public CodebookUsage plus(CodebookUsage other) {
     CodebookUsage sum = new CodebookUsage(options, nativeOptions);
     sum.counts.copyFrom(counts);
+    sum.rowsAtMost = rowsAtMost;
     sum.add(other);
     return sum;
   }
@@ -240,6 +265,7 @@ public final class CodebookUsage {
     }
     CodebookUsage one = create(options.toBuilder().codebooks(1).build());
     one.counts.copyFrom(counts.asSlice(number * one.counts.byteSize(), one.counts.byteSize()));
+    one.rowsAtMost = rowsAtMost;
     return one;
   }
 
@@ -444,6 +470,7 @@ public final class CodebookUsage {
     UsageFormat.readHeader(bytes).requireOf(options);
     CodebookUsage usage = create(options);
     UsageFormat.read(options, bytes, usage.counts);
+    usage.rowsAtMost = usage.rows();
     return usage;
   }
 

@@ -424,5 +424,21 @@ class CodebookUsageTest {
         "other has 4611686018427387904 rows, which with 4611686018427387904 are more",
         () -> huge.add(huge));
     assertEquals(1L << 62, huge.rows());
+
+    byte[] mostBytes = with(with(bytes, 20, Integer.MAX_VALUE), 16, -2); // 2^63 - 2 rows
+    CodebookUsage most = CodebookUsage.fromBytes(mostBytes);
+    String message = " rows, which with 9223372036854775806 are more than 2^63 - 1";
+    assertWrong("codes has 2" + message, () -> most.add(new long[] {0, 3}));
+    assertWrong("codes has 3" + message, () -> most.add(new byte[6], CodeLayout.BITS));
+    try (Arena arena = Arena.ofConfined()) {
+      Tensor two = Tensor.of(arena, new long[] {0, 3}, 2);
+      assertWrong("codes has 2" + message, () -> most.add(two));
+    }
+    assertWrong(
+        "codes has 2" + message, () -> most.plus(CodebookUsage.create(TWO_BITS)).add(new long[2]));
+    assertArrayEquals(mostBytes, most.toBytes());
+    most.add(new long[] {3});
+    assertEquals(Long.MAX_VALUE, most.rows());
+    assertWrong("codes has 1 rows", () -> most.add(new long[] {3}));
   }
 }
