@@ -74,7 +74,7 @@ final class ConvertCommand implements Callable<Integer> {
   public Integer call() throws FileSystemException {
     QuantizerOptions fromOptions = flags.options(ConventionFlag.named("--from", from));
     QuantizerOptions toOptions = flags.options(ConventionFlag.named("--to", to));
-    InputException.requireDistinct(input, output);
+    InputException.requireDistinct(input, output, "OUT.npy");
     try (AtomicOutput file = AtomicOutput.open(output);
         Arena arena = Arena.ofConfined()) {
       NpyFile npy = NpyFile.read(input, arena);

@@ -88,7 +88,7 @@ final class DecodeCommand implements Callable<Integer> {
   @Override
   public Integer call() throws FileSystemException {
     QuantizerOptions options = options();
-    InputException.requireDistinct(input, output);
+    InputException.requireDistinct(input, output, "-o");
     try (AtomicOutput file = AtomicOutput.open(output);
         Arena arena = Arena.ofConfined()) {
       NpyFile npy = NpyFile.read(input, arena);

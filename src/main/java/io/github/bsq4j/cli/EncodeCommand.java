@@ -113,17 +113,10 @@ final class EncodeCommand implements Callable<Integer> {
     }
     rows.requireLosses(noLoss);
     Device device = deviceFlag.usable();
-    for (Path path : new Path[] {output, margins}) {
-      if (path != null) {
-        InputException.requireDistinct(input, path);
-        rows.requireDistinct(path);
-      }
-    }
-    if (output != null
-        && margins != null
-        && output.toAbsolutePath().equals(margins.toAbsolutePath())) {
-      throw new InputException(
-          margins + ": is the output, too; expected another file for --margin");
+    requireDistinct(output, "-o");
+    requireDistinct(margins, "--margin");
+    if (output != null && margins != null) {
+      InputException.requireDistinctOutputs(output, margins, "--margin");
     }
     // Opened first: whoever cannot write should not compute for an hour to find out.
     try (AtomicOutput codesFile = open(output);
@@ -136,6 +129,13 @@ final class EncodeCommand implements Callable<Integer> {
       }
     }
     return 0;
+  }
+
+  private void requireDistinct(Path path, String name) throws FileSystemException {
+    if (path != null) {
+      InputException.requireDistinct(input, path, name);
+      rows.requireDistinct(path, name);
+    }
   }
 
   /** Null, which try accepts, for none. */

@@ -44,10 +44,10 @@ final class RowFlags {
   }
 
   /** Refuses an output that would replace one of these files. */
-  void requireDistinct(Path output) {
+  void requireDistinct(Path output, String name) throws FileSystemException {
     for (Path file : new Path[] {mask, lengths}) {
       if (file != null) {
-        InputException.requireDistinct(file, output);
+        InputException.requireDistinct(file, output, name);
       }
     }
   }

@@ -102,6 +102,36 @@ public final class AtomicOutput implements Closeable {
     }
   }
 
+  /**
+   * Whether writing one of the paths would change what the other names: both lead to one file,
+   * through links too, or would create one.
+   *
+   * @throws FileSystemException if one leads through too many links, or a folder that cannot be
+   *     read
+   */
+  public static boolean areSame(Path one, Path other) throws FileSystemException {
+    try {
+      if (Files.isSameFile(one, other)) {
+        return true;
+      }
+    } catch (IOException _) {
+      // One of them does not exist. Links to it may.
+    }
+    return place(one).equals(place(other));
+  }
+
+  private static Path place(Path path) throws FileSystemException {
+    try {
+      Path target = followLinks(path.toAbsolutePath());
+      Path folder = target.getParent();
+      return folder == null || Files.notExists(folder)
+          ? target
+          : folder.toRealPath().resolve(target.getFileName());
+    } catch (IOException e) {
+      throw Messages.failure(path, "cannot be found", e);
+    }
+  }
+
   private static AtomicOutput openAside(Path path, Path target) throws IOException {
     Path temporary = temporaryName(target);
     FileChannel channel =

@@ -9,6 +9,7 @@ import com.google.gson.JsonObject;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -126,6 +127,41 @@ class PackedTest {
     Cli.run("encode", in, "--margin", in).assertRefused(in + ": is an input, too");
     Cli.run("encode", in, "-o", out, "--margin", out)
         .assertRefused(out + ": is the output, too; expected another file for --margin");
+    Cli.run("encode", in, "--margin", in).assertRefused("expected another file for --margin");
+  }
+
+  /** By whatever name: the second would replace the first. */
+  @Test
+  void marginsInThePlaceOfCodes() throws Exception {
+    Npy.write(in, "(2, 1, 2)", 3, -4, 5, 0);
+    Path link = Files.createSymbolicLink(folder.resolve("link.npy"), Path.of("out.npy"));
+    Path far = Files.createSymbolicLink(folder.resolve("far.npy"), link.toAbsolutePath());
+    Files.createDirectory(folder.resolve("sub"));
+    Path around = folder.resolve("sub/../out.npy");
+    Path linkedFolder = Files.createSymbolicLink(folder.resolve("here"), Path.of("."));
+    for (boolean exists : new boolean[] {false, true}) {
+      if (exists) {
+        Files.writeString(out, "old");
+      }
+      for (Path same :
+          List.of(
+              out,
+              link,
+              far,
+              around,
+              folder.resolve("./out.npy"),
+              linkedFolder.resolve(out.getFileName()))) {
+        Cli.run("encode", in, "-o", out, "--margin", same)
+            .assertRefused(same + ": is the output, too; expected another file for --margin");
+        Cli.run("encode", in, "-o", same, "--margin", out).assertRefused(out + ": is the output");
+      }
+      assertEquals(exists, Files.exists(out));
+    }
+    assertEquals("old", Files.readString(out));
+    Path loop = folder.resolve("loop.npy");
+    Files.createSymbolicLink(loop, loop);
+    Cli.run("encode", in, "-o", out, "--margin", loop)
+        .assertRefused(loop.toString(), "too many symbolic links");
   }
 
   @Test
@@ -160,7 +196,7 @@ class PackedTest {
     Cli.run("encode", EXAMPLE, "--convention=lfq")
         .assertRefused("--convention is lfq; expected speechbrain or focalcodec, ", "faiss");
     Cli.run("convert", in, in, flags[0], flags[1], flags[2])
-        .assertRefused(in + ": is an input, too");
+        .assertRefused(in + ": is an input, too; expected another file for OUT.npy");
     Cli.run("convert", in, out, flags[0], flags[1], flags[2], "--groups=2")
         .assertRefused("--groups is 2, which does not divide code_dim 13");
     Cli.run("convert", in, out, flags[0], flags[1], flags[2], "--to-layout=octets")
