@@ -481,10 +481,11 @@ BSQ_API bsq_status* bsq_host_sign_margins(const bsq_options* options, int32_t dt
  *   scaled by 2^-l:
  *     q_l = 2^-l sign(r_l) / sqrt(D)     r_(l+1) = r_l - q_l     quantized = q_0 + ... + q_(L-1)
  *   Signs are by the rule of `tie`; the others of the options mean what they do with one level.
- *   (lucidrains' ResidualLFQ has these scales too, but normalises each residual before it is
- *   quantized and subtracted from.) Residuals are computed in float64 from x itself, so no rounding
- *   adds up over the levels. They are often 0 or near it: a component of exactly 1/sqrt(D) is. Then
- *   a bit hangs on the last digit of the norm, which paths may round differently.
+ *   (lucidrains' ResidualLFQ with spherical=True has these scales, but normalises each residual
+ *   before it is quantized and subtracted from; without, its scales are 2^-l, and it normalises
+ *   nothing.) Residuals are computed in float64 from x itself, so no rounding adds up over the
+ *   levels. They are often 0 or near it: a component of exactly 1/sqrt(D) is. Then a bit hangs on
+ *   the last digit of the norm, which paths may round differently.
  *
  *   Indices are [items, positions, L, K, G], so those of one level are as without levels. Each
  *   component of quantized is an odd multiple of 2^(1-L)/sqrt(D), and each such vector has one
@@ -529,8 +530,10 @@ BSQ_API bsq_status* bsq_host_residual_codes_to_indices(const bsq_options* option
 
 /*
  * r_level, of the shape of x: what the first `level` levels, 0 to BSQ_MAX_LEVELS, left over. All
- * other functions can be called with it, for the loss sums of a level, or its packed codes. Of a
- * code that is not finite, where it is let through, the residual has a NaN.
+ * other functions can be called with it, for the loss sums of a level, or its packed codes. It is
+ * rounded to the type of x, that of level 0, u, too: a component that underflows there is 0, and
+ * has lost the sign that the level sees. Of a code that is not finite, where it is let through, the
+ * residual has a NaN.
  */
 BSQ_API bsq_status* bsq_host_residual(const bsq_options* options, int64_t level, int32_t dtype,
                                       int64_t items, int64_t positions, const void* x,

@@ -19,8 +19,9 @@ import java.util.List;
  * r_0 = u     q_l = 2^-l sign(r_l) / √codeDim     r_(l+1) = r_l - q_l     quantized = q_0 + ... + q_(L-1)
  * }</pre>
  *
- * <p>One level is a {@link BinarySphericalQuantizer}. lucidrains' {@code ResidualLFQ} has the same
- * scales, but normalises each residual before it is quantized and subtracted from.
+ * <p>One level is a {@link BinarySphericalQuantizer}. lucidrains' {@code ResidualLFQ} with {@code
+ * spherical=True} has the same scales, but normalises each residual before it is quantized and
+ * subtracted from.
  *
  * <p><b>Indices</b> are {@code [items, positions, levels, codebooks, groups]} in arrays and
  * segments; those of tensors have the dimensions of the rows, then {@code levels}, then codebooks
