@@ -1,6 +1,7 @@
 package io.github.bsq4j.cli;
 
 import io.github.bsq4j.Convention;
+import java.util.Locale;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
@@ -24,10 +25,12 @@ final class ConventionFlag {
     return named("--convention", name);
   }
 
+  /** As values of other options, in either case, and with _ for -. */
   static Convention named(String flag, String name) {
-    if (!Convention.names().contains(name)) {
+    String known = name.toLowerCase(Locale.ROOT).replace('_', '-');
+    if (!Convention.names().contains(known)) {
       throw new InputException(flag + " is " + name + "; expected " + NAMES);
     }
-    return Convention.named(name);
+    return Convention.named(known);
   }
 }

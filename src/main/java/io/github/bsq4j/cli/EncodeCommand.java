@@ -212,7 +212,8 @@ final class EncodeCommand implements Callable<Integer> {
               smallestMargin,
               frameRate,
               seconds,
-              Optional.ofNullable(output))
+              Optional.ofNullable(output),
+              Optional.ofNullable(margins))
           .print(out);
     }
   }

@@ -28,6 +28,7 @@ import java.util.function.ToDoubleFunction;
  * @param frameRate rows per second
  * @param seconds how long it took
  * @param output where the indices were written, if they were
+ * @param margins where the margins were written, if they were
  */
 @SuppressWarnings("ArrayRecordComponent") // nobody compares two of them
 record EncodeReport(
@@ -40,7 +41,8 @@ record EncodeReport(
     OptionalDouble smallestMargin,
     double frameRate,
     double seconds,
-    Optional<Path> output) {
+    Optional<Path> output,
+    Optional<Path> margins) {
   private static final int MAX_PRINTED_BITS = 63;
 
   void print(Output out) {
@@ -55,7 +57,8 @@ record EncodeReport(
       out.line("codebooks", options.codebooks());
     }
     if (options.groups() > 1) {
-      out.line("groups", options.groups() + " of " + options.groupSize() + " bits");
+      String bits = options.groupSize() == 1 ? " bit" : " bits";
+      out.line("groups", options.groups() + " of " + options.groupSize() + bits);
     }
     out.line(layout == CodeLayout.INDICES ? "indices" : "packed bytes", Arrays.toString(codeShape));
     out.line(
@@ -66,6 +69,7 @@ record EncodeReport(
     smallestMargin.ifPresent(margin -> out.line("smallest margin", digits(margin)));
     out.line("time", Output.milliseconds(seconds));
     output.ifPresent(file -> out.line("output", file));
+    margins.ifPresent(file -> out.line("margins", file));
   }
 
   private void printLosses(Output out, Losses found) {
@@ -113,6 +117,7 @@ record EncodeReport(
             : JsonNull.INSTANCE);
     json.addProperty("seconds", seconds);
     json.addProperty("output", output.map(Path::toString).orElse(null));
+    json.addProperty("margins", margins.map(Path::toString).orElse(null));
     return json;
   }
 

@@ -67,9 +67,9 @@ public final class Main implements Runnable {
         new CommandLine(new Main())
             .setOut(out)
             .setErr(err)
-            .setCaseInsensitiveEnumValuesAllowed(true)
             .setExpandAtFiles(false) // a file's name may begin with @
             .setExecutionExceptionHandler((e, command, _) -> report(e, command.getErr()));
+    EnumNames.register(commandLine);
     try {
       return commandLine.execute(args);
     } catch (OutOfMemoryError e) {

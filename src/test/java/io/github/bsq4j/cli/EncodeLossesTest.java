@@ -384,7 +384,8 @@ class EncodeLossesTest {
     refuse("--positive-offset=Infinity").assertRefused("positiveOffset is Infinity");
     refuse("--divide-by-temperature", "--inv-temperature=0")
         .assertRefused("dividedByInverseTemperature", "inverseTemperature 0.0");
-    refuse("--preset=vq").assertMisused("--preset", "bsq-vit", "'vq'");
+    refuse("--preset=vq")
+        .assertMisused("--preset': expected one of speechbrain, bsq-vit, lfq, but was 'vq'");
     refuse("--entropy-floor=none").assertMisused("--entropy-floor", "'none'");
     refuse("--commitment=norm").assertMisused("--commitment", "squared-norm", "'norm'");
     refuse("--groups=many").assertMisused("--groups", "many");

@@ -346,7 +346,8 @@ class VerifyTest {
   void wrongCommandLines() {
     Cli.run("verify").assertMisused("FILE.safetensors");
     Cli.run("verify", SMALL, "--tolerance=2").assertMisused("--tolerance=2");
-    Cli.run("verify", SMALL, "--path", "gpu").assertMisused("--path", "HOST, TENSOR, OPERATORS");
+    Cli.run("verify", SMALL, "--path", "gpu")
+        .assertMisused("--path", "one of host, tensor, operators, but was 'gpu'");
     String help = Cli.run("verify", "--help").assertText();
     assertTrue(help.contains("\nUsage: bsq verify [OPTIONS] FILE.safetensors...\n"), help);
     assertTrue(help.lines().allMatch(line -> line.length() <= 80), help);
