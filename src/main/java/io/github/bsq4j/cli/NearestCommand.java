@@ -20,9 +20,13 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "nearest",
     header = "Find the codes that differ from others in the fewest bits.",
-    description =
-        "Prints, for each query, the nearest codes: their positions in the file, from 0, and in how"
-            + " many bits they differ. Of equally near ones the first come first.",
+    description = {
+      "Prints, for each query, the nearest codes: their positions in the file, from 0, and in how"
+          + " many bits they differ. Of equally near ones the first come first.",
+      "",
+      "Codes of packed bytes are the last dimension. Of int64 files each element is one, the index"
+          + " of a code; --groups makes one of several."
+    },
     customSynopsis = "bsq nearest [OPTIONS] QUERY.npy CODES.npy --k=K")
 final class NearestCommand implements Callable<Integer> {
   @Parameters(
@@ -30,7 +34,7 @@ final class NearestCommand implements Callable<Integer> {
       paramLabel = "QUERY.npy",
       description =
           "One code, or several: packed bytes, uint8 or int8 [..., bytes], as encode --packed"
-              + " writes them, or int64 indices [...].")
+              + " writes them, or int64 indices [...]; with --groups, int64 [..., N].")
   private Path query;
 
   @Parameters(
@@ -42,7 +46,16 @@ final class NearestCommand implements Callable<Integer> {
   private Path codes;
 
   @Option(
-      names = "--k",
+      names = "--groups",
+      paramLabel = "N",
+      description =
+          "How many int64 a code has: the indices of its groups, or its words of 64 bits. Needed"
+              + " where the last dimension of an int64 file is above 1, as that may be either; 1"
+              + " if each element is a code.")
+  private Integer groups;
+
+  @Option(
+      names = {"-k", "--k"},
       paramLabel = "K",
       required = true,
       description = "How many codes to find for each query: 1 to as many as there are.")
@@ -50,14 +63,19 @@ final class NearestCommand implements Callable<Integer> {
 
   @Mixin private Output out;
 
+  /** What an array holds. */
+  private static final long MAX_RESULTS = Integer.MAX_VALUE - 8L;
+
   /** Codes of a file, as bytes. */
   private record Packed(NpyFile file, long count, int bytes) {
-    static Packed read(Path path, Arena arena) throws FileSystemException {
+    /** Takes groups as null where they were not given. */
+    static Packed read(Path path, Integer groups, Arena arena) throws FileSystemException {
       NpyFile file = NpyFile.map(path, arena);
       long[] shape = file.shape();
       long elements = Arrays.stream(shape).reduce(1, Math::multiplyExact);
       if (file.type() == NpyType.INT64) {
-        return new Packed(file, elements, Long.BYTES);
+        int each = perCode(path, groups, shape);
+        return new Packed(file, elements / each, each * Long.BYTES);
       }
       if (file.type() != NpyType.UINT8 && file.type() != NpyType.INT8) {
         throw new InputException(
@@ -65,6 +83,10 @@ final class NearestCommand implements Callable<Integer> {
                 + ": found elements of type "
                 + file.type()
                 + "; expected uint8 or int8, for packed codes, or int64, for indices");
+      }
+      if (groups != null) {
+        throw new InputException(
+            path + ": holds packed codes; expected int64 indices or words with --groups");
       }
       long bytes = shape.length == 0 ? 0 : shape[shape.length - 1];
       if (bytes < 1 || bytes > HammingSearch.MAX_CODE_BYTES) {
@@ -79,10 +101,38 @@ final class NearestCommand implements Callable<Integer> {
       return new Packed(file, elements / bytes, (int) bytes);
     }
 
+    /** How many of the elements of such an int64 file are a code. */
+    private static int perCode(Path path, Integer groups, long... shape) {
+      long last = shape.length == 0 ? 1 : shape[shape.length - 1];
+      if (groups == null && shape.length > 1 && last > 1) {
+        throw new InputException(
+            path
+                + ": has shape "
+                + Arrays.toString(shape)
+                + ", where a code may be one element, or "
+                + last
+                + " of them; expected --groups=1 for the first, --groups="
+                + last
+                + " for the second");
+      }
+      if (groups != null && groups > 1 && last != groups) {
+        throw new InputException(
+            path
+                + ": has shape "
+                + Arrays.toString(shape)
+                + "; expected [..., "
+                + groups
+                + "] with"
+                + " --groups="
+                + groups);
+      }
+      return groups == null ? 1 : groups;
+    }
+
     private String kind() {
       return file.type() == NpyType.INT64
           ? "indices"
-          : file.type() + " codes of " + bytes + " bytes";
+          : file.type() + " codes of " + bytes + (bytes == 1 ? " byte" : " bytes");
     }
 
     /** Whether they differ from others in the form of their bytes alone. */
@@ -95,9 +145,13 @@ final class NearestCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws FileSystemException {
+    int most = HammingSearch.MAX_CODE_BYTES / Long.BYTES;
+    if (groups != null && (groups < 1 || groups > most)) {
+      throw new InputException("--groups is " + groups + "; expected 1 to " + most);
+    }
     try (Arena arena = Arena.ofConfined()) {
-      Packed queries = Packed.read(query, arena);
-      Packed searched = Packed.read(codes, arena);
+      Packed queries = Packed.read(query, groups, arena);
+      Packed searched = Packed.read(codes, groups, arena);
       if (!queries.kind().equals(searched.kind())) {
         throw new InputException(
             query
@@ -115,6 +169,17 @@ final class NearestCommand implements Callable<Integer> {
       if (k < 1 || k > searched.count()) {
         throw new InputException(
             "--k is " + k + "; expected 1 to " + searched.count() + ", the codes in " + codes);
+      }
+      if (queries.count() > MAX_RESULTS / k) {
+        throw new InputException(
+            "--k is "
+                + k
+                + " for each of "
+                + queries.count()
+                + " queries; expected at most "
+                + MAX_RESULTS
+                + " results: take parts of "
+                + query);
       }
       HammingSearch search = HammingSearch.create(searched.bytes());
       long start = System.nanoTime();
@@ -136,7 +201,11 @@ final class NearestCommand implements Callable<Integer> {
         out.line(
             i == q * k ? "query " + q : "",
             String.format(
-                Locale.ROOT, "%10d  %4d bits", nearest.positions()[i], nearest.distances()[i]));
+                Locale.ROOT,
+                "%10d  %4d %s",
+                nearest.positions()[i],
+                nearest.distances()[i],
+                nearest.distances()[i] == 1 ? "bit" : "bits"));
         JsonObject one = new JsonObject();
         one.addProperty("position", nearest.positions()[i]);
         one.addProperty("distance", nearest.distances()[i]);

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
+import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -32,8 +33,8 @@ class NearestTest {
             queries             2
             codes               4
             query 0                      3     0 bits
-                                         1     1 bits
-                                         2     1 bits
+                                         1     1 bit
+                                         2     1 bit
             query 1                      0     0 bits
                                          1    14 bits
                                          3    15 bits
@@ -78,6 +79,47 @@ class NearestTest {
     assertEquals("[[{\"position\":0,\"distance\":0}]]", json.get("nearest").toString());
   }
 
+  /** Of groups' indices, or of words, a code has several. */
+  @Test
+  void severalIntegersForACode() throws Exception {
+    Npy.writeIndices(query, "(2,)", 0, 3);
+    Npy.writeIndices(codes, "(3, 2)", 0, 0, 1, 3, 4, 3);
+    Cli.run("nearest", query, codes, "--k=1")
+        .assertRefused(
+            codes
+                + ": has shape [3, 2], where a code may be one element, or 2 of them; expected"
+                + " --groups=1 for the first, --groups=2 for the second");
+    assertEquals(
+        "[[{\"position\":1,\"distance\":1},{\"position\":2,\"distance\":1}]]", nearest(2, 2));
+    assertEquals(
+        "[[{\"position\":0,\"distance\":0}],[{\"position\":3,\"distance\":0}]]", nearest(1, 1));
+    Cli.run("nearest", query, codes, "--k=1", "--groups=3")
+        .assertRefused(query + ": has shape [2]; expected [..., 3] with --groups=3");
+    Cli.run("nearest", query, codes, "--k=1", "--groups=0")
+        .assertRefused("--groups is 0; expected 1 to 64");
+    Npy.write(query, "|u1", false, "(1, 2)", 0, 1);
+    Cli.run("nearest", query, query, "--k=1", "--groups=2")
+        .assertRefused(query + ": holds packed codes; expected int64 indices or words");
+  }
+
+  private String nearest(int groups, int k) {
+    return Cli.run("nearest", query, codes, "--k=" + k, "--groups=" + groups, "--json")
+        .assertJson(0)
+        .get("nearest")
+        .toString();
+  }
+
+  @Test
+  void moreResultsThanAnArrayHolds() throws Exception {
+    int count = 70_000;
+    Npy.write(
+        codes,
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (" + count + ", 1), }\n",
+        ByteBuffer.allocate(count));
+    Cli.run("nearest", codes, codes, "--k=" + count)
+        .assertRefused("--k is 70000 for each of 70000 queries; expected at most 2147483639");
+  }
+
   @Test
   void whatDoesNotFit() throws Exception {
     Npy.write(query, "|u1", false, "(1, 2)", 0, 1);
@@ -86,6 +128,9 @@ class NearestTest {
         .assertRefused("--k is 3; expected 1 to 2, the codes in " + codes);
     Cli.run("nearest", query, codes, "--k=0").assertRefused("--k is 0; expected 1 to 2");
     Cli.run("nearest", query, codes).assertMisused("Missing required option: '--k=K'");
+    Cli.run("nearest", query, codes, "-k", "3").assertRefused("--k is 3; expected 1 to 2");
+    Npy.write(codes, "|u1", false, "(2, 1)", 0, 1);
+    Cli.run("nearest", query, codes, "--k=1").assertRefused("uint8 codes of 1 byte; expected");
     Npy.write(codes, "|u1", false, "(1, 3)", 0, 1, 2);
     Cli.run("nearest", query, codes, "--k=1")
         .assertRefused(
