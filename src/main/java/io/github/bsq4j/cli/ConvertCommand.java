@@ -25,8 +25,12 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "convert",
     header = "Turn the codes of one system into those of another.",
-    description =
-        "By integer arithmetic: nothing is lost, but what a component of 0 became stays as it is.",
+    description = {
+      "By integer arithmetic: nothing is lost, but what a component of 0 became stays as it is.",
+      "",
+      "The layout stays as it is unless --to-layout is given: indices stay indices with --to"
+          + " binary, too, and --to-layout bytes packs them."
+    },
     customSynopsis = "bsq convert [OPTIONS] IN.npy OUT.npy --code-dim=N --from=NAME --to=NAME")
 final class ConvertCommand implements Callable<Integer> {
   @Parameters(
@@ -82,8 +86,11 @@ final class ConvertCommand implements Callable<Integer> {
           new StoredCodes(fromOptions, StoredCodeFlags.layout(fromLayout, npy.type()));
       StoredCodes target =
           new StoredCodes(toOptions, toLayout == null ? source.layout() : toLayout);
+      source.requireShortIndices(input + ": ");
+      target.requireShortIndices(toLayout == null ? input + ": " : "--to-layout is indices, but ");
       MemorySegment codes = source.read(npy, input, arena);
       long[] rowShape = source.rowShape(npy.shape(), input);
+      StoredCodes.requireRank(input, target.shape(rowShape));
       long rows = LongStream.of(rowShape).reduce(1, Math::multiplyExact);
       MemorySegment converted = target.allocate(arena, rows);
       CodeConverter converter =
@@ -94,6 +101,7 @@ final class ConvertCommand implements Callable<Integer> {
       double seconds = (System.nanoTime() - start) * 1e-9;
       NpyWriter.write(file, target.type(), target.shape(rowShape), converted);
       file.commit();
+      source.tellRows(out, npy.shape());
       report(source, target, target.shape(rowShape), rows, seconds);
     }
     return 0;

@@ -27,6 +27,8 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "decode",
     header = "Turn the code indices of a .npy file into vectors.",
+    description =
+        "Also packed bits. Vectors are those that codes stand for: all components are of one size.",
     customSynopsis = "bsq decode [OPTIONS] CODES.npy --code-dim=N -o OUT.npy")
 final class DecodeCommand implements Callable<Integer> {
   /** A type that vectors are computed in, and as which they are written. */
@@ -47,22 +49,32 @@ final class DecodeCommand implements Callable<Integer> {
       paramLabel = "CODES.npy",
       description =
           "Codes as encode writes them: indices of any integer type, [...], with a dimension for"
-              + " codebooks and one for groups where there are several; or packed bytes.")
+              + " codebooks and one for groups where there are several; or packed bytes, uint8 or"
+              + " int8.")
   private Path input;
 
   @Option(
       names = "--code-dim",
       paramLabel = "N",
       required = true,
-      description = "The number of bits of a code: 1 to 63, or to 4096 with --groups or --packed.")
+      description = "The number of bits of a code: 1 to 63, or to 4096 with --groups or packed.")
   private int codeDim;
 
   @Option(
       names = "--packed",
       description =
-          "The codes are packed bits, uint8 or int8 [..., ceil(code_dim / 8)], with a dimension"
-              + " for codebooks before where there are several.")
+          "The codes are packed bits, uint8 [..., ceil(code_dim / 8)], with a dimension for"
+              + " codebooks before where there are several (int8 with --convention binary). The"
+              + " same as --layout bytes.")
   private boolean packed;
+
+  @Option(
+      names = "--layout",
+      paramLabel = "LAYOUT",
+      description =
+          "How codes are stored: indices, bytes, words (of 64 bits) or bits (a byte each). Default:"
+              + " 8-bit integers are packed bytes, wider ones indices.")
+  private CodeLayout layout;
 
   @Mixin private CodeFlags codes;
   @Mixin private ConventionFlag convention;
@@ -87,14 +99,21 @@ final class DecodeCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws FileSystemException {
+    if (packed && layout != null && layout != CodeLayout.BYTES) {
+      throw new InputException("both --packed and --layout are given; expected one of them");
+    }
     QuantizerOptions options = options();
     InputException.requireDistinct(input, output, "-o");
     try (AtomicOutput file = AtomicOutput.open(output);
         Arena arena = Arena.ofConfined()) {
       NpyFile npy = NpyFile.read(input, arena);
-      StoredCodes stored = new StoredCodes(options, packed ? CodeLayout.BYTES : CodeLayout.INDICES);
+      StoredCodes stored =
+          new StoredCodes(
+              options, StoredCodeFlags.layout(packed ? CodeLayout.BYTES : layout, npy.type()));
+      stored.requireShortIndices(input + ": ");
       MemorySegment elements = stored.read(npy, input, arena);
       long[] shape = vectorShape(stored.rowShape(npy.shape(), input), options);
+      StoredCodes.requireRank(input, shape);
       Batch batch = new VectorShape(options, shape).batch();
       BinarySphericalQuantizer quantizer = BinarySphericalQuantizer.create(options);
       MemorySegment vectors =
@@ -112,14 +131,16 @@ final class DecodeCommand implements Callable<Integer> {
       double seconds = (System.nanoTime() - start) * 1e-9;
       NpyWriter.write(file, type.npyType, shape, vectors);
       file.commit();
+      stored.tellRows(out, npy.shape());
       report(batch.rows(), seconds);
     }
     return 0;
   }
 
   private QuantizerOptions options() {
-    if (!packed) {
-      codes.requireShortIndices(codeDim, "");
+    if (codeDim < 1 || codeDim > QuantizerOptions.MAX_CODE_DIM) {
+      throw new InputException(
+          "--code-dim is " + codeDim + "; expected 1 to " + QuantizerOptions.MAX_CODE_DIM);
     }
     return codes
         .set(QuantizerOptions.builder(codeDim), codeDim)

@@ -75,12 +75,15 @@ final class StatsCommand implements Callable<Integer> {
         NpyReader reader = NpyReader.open(input, arena)) {
       StoredCodes stored = new StoredCodes(options, StoredCodeFlags.layout(layout, reader.type()));
       requireType(stored, reader.type());
+      stored.requireForm(reader.type(), input);
+      stored.requireShortIndices(input + ": ");
       long rows =
           LongStream.of(stored.rowShape(reader.shape(), input)).reduce(1, Math::multiplyExact);
       CodebookUsage usage = CodebookUsage.create(options);
       long start = System.nanoTime();
       add(stored, reader, rows, arena, usage);
       double seconds = (System.nanoTime() - start) * 1e-9;
+      stored.tellRows(out, reader.shape());
       new StatsReport(usage, top, seconds).print(out);
     }
     return 0;
@@ -106,16 +109,6 @@ final class StatsCommand implements Callable<Integer> {
                       ? "integers"
                       : codes == CodeLayout.WORDS ? "int64" : "uint8")
               + (layout == null ? "" : " with --layout " + StatsReport.name(codes)));
-    }
-    if (codes == CodeLayout.INDICES
-        && stored.options().groupSize() > QuantizerOptions.MAX_GROUP_SIZE) {
-      throw new InputException(
-          input
-              + ": holds indices, which have up to "
-              + QuantizerOptions.MAX_GROUP_SIZE
-              + " bits, but code_dim is "
-              + flags.codeDim()
-              + "; expected --groups, or packed bytes");
     }
   }
 

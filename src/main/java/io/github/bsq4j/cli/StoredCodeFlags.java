@@ -35,6 +35,14 @@ final class StoredCodeFlags {
   }
 
   QuantizerOptions options(Convention convention) {
+    if (codeDim < 1 || codeDim > QuantizerOptions.MAX_CODE_DIM) {
+      throw new InputException(
+          "--code-dim is " + codeDim + "; expected 1 to " + QuantizerOptions.MAX_CODE_DIM);
+    }
+    if (codebooks < 1 || codebooks > QuantizerOptions.MAX_CODEBOOKS) {
+      throw new InputException(
+          "--codebooks is " + codebooks + "; expected 1 to " + QuantizerOptions.MAX_CODEBOOKS);
+    }
     if (groups < 1 || codeDim % groups != 0) {
       throw new InputException(
           "--groups is " + groups + ", which does not divide code_dim " + codeDim);

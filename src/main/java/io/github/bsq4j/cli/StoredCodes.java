@@ -7,6 +7,7 @@ import io.github.bsq4j.CodeLayout;
 import io.github.bsq4j.QuantizerOptions;
 import io.github.bsq4j.io.NpyFile;
 import io.github.bsq4j.io.NpyType;
+import io.github.bsq4j.io.NpyWriter;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.FileSystemException;
@@ -49,6 +50,7 @@ record StoredCodes(QuantizerOptions options, CodeLayout layout) {
     if (layout == CodeLayout.INDICES) {
       return file.toInt64(arena);
     }
+    requireForm(file.type(), path);
     boolean fits =
         layout.elementSize() == Long.BYTES
             ? file.type() == NpyType.INT64 || file.type() == NpyType.UINT64
@@ -59,10 +61,63 @@ record StoredCodes(QuantizerOptions options, CodeLayout layout) {
               + ": found elements of type "
               + file.type()
               + "; expected "
-              + (layout.elementSize() == Long.BYTES ? "int64 or uint64" : "uint8 or int8")
+              + (layout.elementSize() == Long.BYTES
+                  ? "int64 or uint64"
+                  : layout == CodeLayout.BYTES ? type().toString() : "uint8 or int8")
               + ", for packed codes");
     }
     return file.data();
+  }
+
+  /**
+   * Refuses packed bytes of the other form: they would be read as other codes.
+   *
+   * @throws InputException if these elements are such bytes
+   */
+  void requireForm(NpyType found, Path path) {
+    boolean bytes = found == NpyType.INT8 || found == NpyType.UINT8;
+    if (layout == CodeLayout.BYTES && bytes && found != type()) {
+      throw new InputException(
+          path
+              + ": found elements of type "
+              + found
+              + (found == NpyType.INT8
+                  ? ", bytes less 128, which are of the convention binary; expected uint8 with this"
+                      + " convention"
+                  : ", plain bytes, which are of ubinary, for example; expected int8 with the"
+                      + " convention binary"));
+    }
+  }
+
+  /**
+   * Refuses indices of more bits than one has.
+   *
+   * @param where a prefix of the message
+   */
+  void requireShortIndices(String where) {
+    if (layout == CodeLayout.INDICES && options.groupSize() > QuantizerOptions.MAX_GROUP_SIZE) {
+      throw new InputException(
+          where
+              + "code_dim is "
+              + options.codeDim()
+              + ", and an index has up to "
+              + QuantizerOptions.MAX_GROUP_SIZE
+              + " bits; expected --groups, for an index of each group, or packed bytes");
+    }
+  }
+
+  /** Tells what is read as what, where indices of a file could be the groups of fewer codes. */
+  void tellRows(Output out, long... shape) {
+    long last = shape.length < 2 ? 1 : shape[shape.length - 1];
+    if (layout == CodeLayout.INDICES && last > 1 && inRow().length == 0) {
+      out.line(
+          "indices",
+          Arrays.toString(shape)
+              + ", each a code"
+              + (options.codeDim() % last == 0
+                  ? "; with --groups=" + last + " each " + last + " are one"
+                  : ""));
+    }
   }
 
   /**
@@ -85,6 +140,22 @@ record StoredCodes(QuantizerOptions options, CodeLayout layout) {
               + "] with these options");
     }
     return Arrays.copyOf(shape, rank);
+  }
+
+  /**
+   * Refuses what would have more dimensions than a file can.
+   *
+   * @param shape what the file at this path would be turned into
+   */
+  static void requireRank(Path path, long... shape) {
+    if (shape.length > NpyWriter.MAX_RANK) {
+      throw new InputException(
+          path
+              + ": has too many dimensions: the result would have "
+              + shape.length
+              + "; expected at most "
+              + NpyWriter.MAX_RANK);
+    }
   }
 
   private long[] inRow() {

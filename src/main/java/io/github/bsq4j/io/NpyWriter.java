@@ -13,6 +13,9 @@ import java.nio.file.Path;
  * <p>Stateless, so safe for concurrent use.
  */
 public final class NpyWriter {
+  /** The most dimensions that an array may have. */
+  public static final int MAX_RANK = Shapes.MAX_RANK;
+
   private static final int ALIGNMENT = 64;
 
   /** Magic, version 1.0; the length of the header follows in two bytes. */

@@ -72,8 +72,55 @@ class DecodeTest {
   @ValueSource(strings = {"|i1", "|u1", "<i4", ">i4", "<i8", ">i8"})
   void anyIntegerType(String descr) throws Exception {
     Npy.write(in, descr, false, "(2,)", 1, 0);
-    Cli.run("decode", in, "--code-dim=1", "-o", out).assertText();
+    Cli.run("decode", in, "--code-dim=1", "--layout=indices", "-o", out).assertText();
     assertArrayEquals(new float[] {1, -1}, Npy.read(out).floats());
+    if (!descr.endsWith("1")) {
+      Cli.run("decode", in, "--code-dim=1", "-o", out).assertText();
+      assertArrayEquals(new float[] {1, -1}, Npy.read(out).floats());
+    }
+  }
+
+  /** As convert and stats take them. */
+  @Test
+  void bytesArePackedUnlessToldOtherwise() throws Exception {
+    Npy.write(in, "|u1", false, "(2, 2)", 128, 0, 64, 8);
+    Cli.run("decode", in, "--code-dim=13", "-o", out).assertText();
+    Npy packed = Npy.read(out);
+    assertEquals("(2, 13)", packed.shape());
+    Path same = folder.resolve("same.npy");
+    Cli.run("decode", in, "--code-dim=13", "--packed", "-o", same).assertText();
+    assertArrayEquals(Files.readAllBytes(same), Files.readAllBytes(out));
+    Cli.run("decode", in, "--code-dim=8", "--layout=indices", "-o", out).assertText();
+    assertEquals("(2, 2, 8)", Npy.read(out).shape());
+    Cli.run("decode", in, "--code-dim=13", "--packed", "--layout=bits", "-o", out)
+        .assertRefused("both --packed and --layout are given");
+    Cli.run("decode", in, "--code-dim=13", "--convention=binary", "-o", out)
+        .assertRefused(in + ": found elements of type uint8, plain bytes", "expected int8");
+    Npy.write(in, "|i1", false, "(2, 2)", 0, -128, -64, -120);
+    Cli.run("decode", in, "--code-dim=13", "-o", out)
+        .assertRefused(in + ": found elements of type int8", "convention binary; expected uint8");
+    Cli.run("decode", in, "--code-dim=13", "--convention=Binary", "-o", out).assertText();
+  }
+
+  @Test
+  void whatIsReadAsWhat() throws Exception {
+    Npy.writeIndices(in, "(1, 2)", 0, 1);
+    String text = Cli.run("decode", in, "--code-dim=4", "-o", out).assertText();
+    assertTrue(
+        text.startsWith(
+            "indices             [1, 2], each a code; with --groups=2 each 2 are one\nrows "),
+        text);
+    text = Cli.run("decode", in, "--code-dim=3", "-o", out).assertText();
+    assertTrue(text.startsWith("indices             [1, 2], each a code\nrows "), text);
+    text = Cli.run("decode", in, "--code-dim=4", "--groups=2", "-o", out).assertText();
+    assertTrue(text.startsWith("rows                1\n"), text);
+  }
+
+  @Test
+  void moreDimensionsThanAFileHas() throws Exception {
+    Npy.writeIndices(in, "(" + "1, ".repeat(64) + ")", 0);
+    Cli.run("decode", in, "--code-dim=4", "-o", out)
+        .assertRefused(in + ": has too many dimensions: the result would have 65");
   }
 
   @ParameterizedTest
@@ -101,7 +148,8 @@ class DecodeTest {
     Cli.run("decode", "--code-dim=3", "-o", out).assertMisused("CODES.npy");
     Cli.run("decode", in, "--code-dim=3", "-o", out, "--dtype=float16")
         .assertMisused("--dtype", "float16");
-    Cli.run("decode", in, "--code-dim=0", "-o", out).assertRefused("codeDim is 0", "1 to 4096");
+    Cli.run("decode", in, "--code-dim=0", "-o", out)
+        .assertRefused("--code-dim is 0; expected 1 to 4096");
     Cli.run("decode", in, "--code-dim=64", "-o", out)
         .assertRefused("code_dim is 64", "63 bits", "--groups");
     assertFalse(Files.exists(out));
@@ -111,6 +159,7 @@ class DecodeTest {
   void help() {
     String text = Cli.run("decode", "--help").assertText();
     assertTrue(text.contains("\nUsage: bsq decode [OPTIONS] CODES.npy --code-dim=N -o OUT.npy\n"));
+    assertTrue(text.contains("\nAlso packed bits."), text);
     assertTrue(text.lines().allMatch(line -> line.length() <= 80), text);
   }
 }

@@ -107,8 +107,16 @@ class PackedTest {
     for (int i = 0; i < codes.length; i++) {
       assertEquals(i == 127 ? 0.1f : -0.1f, codes[i]);
     }
-    Cli.run("decode", out, "--code-dim=100", "-o", vectors)
-        .assertRefused("code_dim is 100, and an index has up to 63 bits", "--packed");
+    Cli.run(
+            "convert",
+            out,
+            in,
+            "--from=ubinary",
+            "--to=faiss",
+            "--to-layout=indices",
+            "--code-dim=100")
+        .assertRefused(
+            "--to-layout is indices, but code_dim is 100, and an index has up to 63 bits");
   }
 
   @Test
@@ -116,6 +124,7 @@ class PackedTest {
     Npy.write(in, "(2, 1, 2)", 3, -4, 5, 0);
     Path margins = folder.resolve("margins.npy");
     String text = Cli.run("encode", in, "--margin", margins, "-o", out).assertText();
+    assertTrue(text.endsWith("\nmargins             " + margins + "\n"), text);
     assertTrue(text.contains("smallest margin     0.000000\n"), text);
     Npy npy = Npy.read(margins);
     assertEquals("<f4 (2, 1)", npy.descr() + " " + npy.shape());
@@ -123,6 +132,7 @@ class PackedTest {
     JsonObject json =
         Cli.run("encode", in, "--codebooks=2", "--margin", margins, "--json").assertJson(0);
     assertEquals(0, json.get("smallest_margin").getAsDouble());
+    assertEquals(margins.toString(), json.get("margins").getAsString());
     assertEquals("(2, 1, 2)", Npy.read(margins).shape());
     Cli.run("encode", in, "--margin", in).assertRefused(in + ": is an input, too");
     Cli.run("encode", in, "-o", out, "--margin", out)
@@ -200,12 +210,16 @@ class PackedTest {
     Cli.run("convert", in, out, flags[0], flags[1], flags[2], "--groups=2")
         .assertRefused("--groups is 2, which does not divide code_dim 13");
     Cli.run("convert", in, out, flags[0], flags[1], flags[2], "--to-layout=octets")
-        .assertMisused("--to-layout", "octets");
+        .assertMisused("expected one of indices, bytes, words, bits, but was 'octets'");
+    Cli.run("convert", in, out, "--code-dim=0", flags[1], flags[2])
+        .assertRefused("--code-dim is 0; expected 1 to 4096");
+    Cli.run("convert", in, out, flags[0], "--from=binary", flags[2])
+        .assertRefused(in + ": found elements of type uint8, plain bytes", "expected int8");
     Npy.write(in, "<f4", false, "(2, 2)", 1, 0, 2, 3);
     Cli.run("convert", in, out, flags[0], flags[1], flags[2])
         .assertRefused(in + ": found elements of type float32; expected integers");
     Cli.run("decode", in, "--packed", flags[0], "-o", out)
-        .assertRefused(in + ": found elements of type float32; expected uint8 or int8");
+        .assertRefused(in + ": found elements of type float32; expected uint8, for packed codes");
     Npy.writeIndices(in, "(2,)", 5, 8192);
     Cli.run("convert", in, out, flags[0], flags[1], flags[2])
         .assertRefused(in + ": indices[1] is 8192, expected 0 to 8191 for code_dim 13");

@@ -146,6 +146,9 @@ class StatsTest {
     Npy.write(codes, "|i1", false, "(1, 1)", -128 + 0b10100000);
     text = Cli.run("stats", codes, "--code-dim=3", "--convention=binary").assertText();
     assertTrue(text.contains("most used           5: 1 (100 %)\n"), text);
+    Cli.run("stats", codes, "--code-dim=3")
+        .assertRefused(
+            codes + ": found elements of type int8", "convention binary; expected uint8");
     Npy.write(codes, "|u1", false, "(1, 3)", 1, 0, 1);
     text = Cli.run("stats", codes, "--code-dim=3", "--layout=bits").assertText();
     assertTrue(text.contains("most used           5: 1 (100 %)\n"), text);
@@ -292,11 +295,11 @@ class StatsTest {
     Npy.writeIndices(codes, "(1,)", 0);
     Cli.run("stats", codes).assertMisused("Missing required option: '--code-dim=N'");
     Cli.run("stats", "--code-dim=3").assertMisused("CODES.npy");
-    Cli.run("stats", codes, "--code-dim=0").assertRefused("codeDim is 0", "1 to 4096");
+    Cli.run("stats", codes, "--code-dim=0").assertRefused("--code-dim is 0; expected 1 to 4096");
     Cli.run("stats", codes, "--code-dim=3", "--top=-1").assertRefused("--top is -1");
     Cli.run("stats", codes, "--code-dim=3", "--groups=2")
         .assertRefused("--groups is 2, which does not divide code_dim 3");
-    Cli.run("stats", codes, "--code-dim=3", "--codebooks=0").assertRefused("codebooks is 0");
+    Cli.run("stats", codes, "--code-dim=3", "--codebooks=0").assertRefused("--codebooks is 0");
     Cli.run("stats", codes, "--code-dim=3", "--convention=x").assertRefused("--convention is x");
     Cli.run("stats", folder.resolve("none.npy"), "--code-dim=3").assertRefused("none.npy");
     Files.writeString(codes, "no array");
