@@ -195,12 +195,12 @@ BSQ_API bsq_status* bsq_stream_synchronize(int32_t device_type, int32_t device_i
 #define BSQ_NON_FINITE_REFUSE 0 /* fail with BSQ_INVALID_ARGUMENT, naming row and column */
 #define BSQ_NON_FINITE_PROPAGATE 1
 
-/* What computes. */
+/*
+ * What computes. On CUDA devices there are kernels to encode, decode, pack and unpack, and for the
+ * forward and backward pass of one level.
+ */
 #define BSQ_IMPLEMENTATION_AUTOMATIC 0 /* kernels where there are some, else operators */
-#define BSQ_IMPLEMENTATION_KERNELS                                 \
-  1 /* this library's own code; fails where there is none: on CUDA \
-       devices, it encodes, decodes, packs, unpacks, and has the   \
-       forward and backward pass of one level */
+#define BSQ_IMPLEMENTATION_KERNELS 1   /* this library's own code; fails where there is none */
 #define BSQ_IMPLEMENTATION_OPERATORS 2 /* LibTorch's operators, on any device; tensors only */
 
 /* Which distributions the entropies are of. */

@@ -194,6 +194,15 @@ public class Bsq extends Bsq$shared {
     public static int BSQ_IMPLEMENTATION_AUTOMATIC() {
         return BSQ_IMPLEMENTATION_AUTOMATIC;
     }
+    private static final int BSQ_IMPLEMENTATION_KERNELS = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * #define BSQ_IMPLEMENTATION_KERNELS 1
+     * }
+     */
+    public static int BSQ_IMPLEMENTATION_KERNELS() {
+        return BSQ_IMPLEMENTATION_KERNELS;
+    }
     private static final int BSQ_IMPLEMENTATION_OPERATORS = (int)2L;
     /**
      * {@snippet lang=c :
