@@ -1,14 +1,14 @@
 package io.github.bsq4j.bench;
 
 import io.github.bsq4j.BsqException;
+import io.github.bsq4j.Device;
 import io.github.bsq4j.QuantizerOptions;
-import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.stream.IntStream;
 
 /**
@@ -51,8 +51,27 @@ public final class Benchmark implements AutoCloseable {
    * @param ours the seconds of this library
    * @param reference the seconds of the reference
    * @param ratio how many times as long the reference took, round by round
+   * @param chunkRows how many rows the reference took at a time, where not all need fit into memory
    */
-  public record Comparison(Spread ours, Optional<Spread> reference, Optional<Spread> ratio) {}
+  public record Comparison(
+      Spread ours, Optional<Spread> reference, Optional<Spread> ratio, OptionalLong chunkRows) {
+    static Comparison of(double seconds, Work ours, Optional<Work> theirs) {
+      if (theirs.isEmpty()) {
+        Spread alone = Rounds.of(seconds, ours).seconds(0);
+        return new Comparison(alone, Optional.empty(), Optional.empty(), OptionalLong.empty());
+      }
+      Rounds rounds = Rounds.of(seconds, ours, theirs.get());
+      return new Comparison(
+          rounds.seconds(0),
+          Optional.of(rounds.seconds(1)),
+          Optional.of(rounds.ratio(1, 0)),
+          OptionalLong.empty());
+    }
+
+    Comparison withChunksOf(long rows) {
+      return new Comparison(ours, reference, ratio, OptionalLong.of(rows));
+    }
+  }
 
   private final long rows;
   private final QuantizerOptions options;
@@ -89,26 +108,15 @@ public final class Benchmark implements AutoCloseable {
    *     PyTorch, or it does not work
    */
   public void startReference() {
-    try {
-      var python =
-          PyTorch.findPython()
-              .orElseThrow(
-                  () ->
-                      new BsqException(
-                          BsqException.Code.UNAVAILABLE,
-                          "no PyTorch beside this LibTorch, to run the reference: set BSQ4J_PYTHON"
-                              + " to a Python that has torch"));
-      reference =
-          Optional.of(
-              DenseReference.start(python, options, rows, threads, workload.x(), gradQuantized()));
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
+    reference =
+        Optional.of(
+            DenseReference.start(
+                options, rows, threads, Device.CPU, workload.x(), gradQuantized()));
   }
 
   /** Times encoding all rows, and copying memory in the way that is fastest here. */
   public EncodeTimes encode() {
-    long bytes = rows * (options.rowLength() * Float.BYTES + options.indicesPerRow() * Long.BYTES);
+    long bytes = bytesOfEncoding(options, rows);
     try (Arena scratch = Arena.ofShared()) { // several threads copy
       MemorySegment from = scratch.allocate(bytes / 2, Long.BYTES).fill((byte) 1);
       MemorySegment to = scratch.allocate(bytes / 2, Long.BYTES);
@@ -117,6 +125,11 @@ public final class Benchmark implements AutoCloseable {
         return new EncodeTimes(rounds.seconds(0), rounds.seconds(1), rounds.ratio(1, 0), bytes);
       }
     }
+  }
+
+  /** How many bytes encoding reads and writes. */
+  static long bytesOfEncoding(QuantizerOptions options, long rows) {
+    return rows * (options.rowLength() * Float.BYTES + options.indicesPerRow() * Long.BYTES);
   }
 
   /** By the C library or the JVM, in all threads or, where a second would only delay it, in one. */
@@ -153,27 +166,19 @@ public final class Benchmark implements AutoCloseable {
   /** Times codes, quantized rows and losses. */
   public Comparison forward() {
     try (Arena scratch = Arena.ofConfined()) {
-      return compare(workload.forward(scratch), reference.map(DenseReference::forward));
+      return Comparison.of(
+          seconds, workload.forward(scratch), reference.map(DenseReference::forward));
     }
   }
 
   /** Times the same and the gradient after it. */
   public Comparison forwardBackward() {
     try (Arena scratch = Arena.ofConfined()) {
-      return compare(
+      return Comparison.of(
+          seconds,
           workload.forwardBackward(scratch, gradQuantized()),
           reference.map(DenseReference::forwardBackward));
     }
-  }
-
-  private Comparison compare(Work ours, Optional<Work> theirs) {
-    if (theirs.isEmpty()) {
-      Spread alone = Rounds.of(seconds, ours).seconds(0);
-      return new Comparison(alone, Optional.empty(), Optional.empty());
-    }
-    Rounds rounds = Rounds.of(seconds, ours, theirs.get());
-    return new Comparison(
-        rounds.seconds(0), Optional.of(rounds.seconds(1)), Optional.of(rounds.ratio(1, 0)));
   }
 
   private MemorySegment gradQuantized() {

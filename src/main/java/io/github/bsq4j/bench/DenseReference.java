@@ -2,11 +2,13 @@ package io.github.bsq4j.bench;
 
 import com.google.gson.JsonObject;
 import io.github.bsq4j.BsqException;
+import io.github.bsq4j.Device;
 import io.github.bsq4j.QuantizerOptions;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
@@ -23,6 +25,8 @@ import java.util.concurrent.TimeUnit;
 final class DenseReference implements AutoCloseable {
   private static final String SCRIPT = "time_dense.py";
   private static final List<String> SOURCES = List.of(SCRIPT, "dense_bsq.py");
+  private static final String FORWARD = "forward";
+  private static final String FORWARD_BACKWARD = "forward_backward";
   private static final String PREFIX = "bsq "; // of lines for us
   private static final long CHUNK = 1 << 20;
   private static final long SECONDS_TO_END = 10;
@@ -41,9 +45,39 @@ final class DenseReference implements AutoCloseable {
   }
 
   /**
+   * Starts it on the Python of the LibTorch in use; see {@link #start(Path, QuantizerOptions, long,
+   * int, Device, MemorySegment, MemorySegment)}.
+   *
+   * @throws BsqException with code {@link BsqException.Code#UNAVAILABLE} if there is no Python with
+   *     PyTorch, or it does not work
+   */
+  static DenseReference start(
+      QuantizerOptions options,
+      long rows,
+      int threads,
+      Device device,
+      MemorySegment x,
+      MemorySegment gradQuantized) {
+    try {
+      Path python =
+          PyTorch.findPython()
+              .orElseThrow(
+                  () ->
+                      new BsqException(
+                          BsqException.Code.UNAVAILABLE,
+                          "no PyTorch beside this LibTorch, to run the reference: set BSQ4J_PYTHON"
+                              + " to a Python that has torch"));
+      return start(python, options, rows, threads, device, x, gradQuantized);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /**
    * Starts it with these inputs, which {@code rows} and the options fit. All rows count in the
    * entropies.
    *
+   * @param device where it computes; it copies the inputs there
    * @throws BsqException with code {@link BsqException.Code#UNAVAILABLE} if this Python or its
    *     PyTorch does not work
    */
@@ -52,6 +86,7 @@ final class DenseReference implements AutoCloseable {
       QuantizerOptions options,
       long rows,
       int threads,
+      Device device,
       MemorySegment x,
       MemorySegment gradQuantized) {
     try {
@@ -59,7 +94,7 @@ final class DenseReference implements AutoCloseable {
       try {
         extract(folder);
         DenseReference reference =
-            new DenseReference(python, launch(python, folder, options, rows, threads));
+            new DenseReference(python, launch(python, folder, options, rows, threads, device));
         try {
           reference.answer(); // ready: it has read the files
           reference.send(x);
@@ -78,7 +113,7 @@ final class DenseReference implements AutoCloseable {
   }
 
   private static Process launch(
-      Path python, Path folder, QuantizerOptions options, long rows, int threads)
+      Path python, Path folder, QuantizerOptions options, long rows, int threads, Device device)
       throws IOException {
     ProcessBuilder builder =
         new ProcessBuilder(
@@ -87,7 +122,8 @@ final class DenseReference implements AutoCloseable {
                 arguments(options).toString(),
                 Long.toString(rows),
                 Double.toString(options.inverseTemperature()),
-                Integer.toString(threads))
+                Integer.toString(threads),
+                device.toString())
             .redirectErrorStream(true);
     builder.environment().put("OMP_NUM_THREADS", Integer.toString(threads));
     builder.environment().put("PYTHONDONTWRITEBYTECODE", "1");
@@ -121,17 +157,31 @@ final class DenseReference implements AutoCloseable {
   }
 
   Work forward() {
-    return repetitions -> ask("forward", repetitions);
+    return work(FORWARD);
   }
 
   Work forwardBackward() {
-    return repetitions -> ask("forward_backward", repetitions);
+    return work(FORWARD_BACKWARD);
   }
 
-  private double ask(String work, int repetitions) {
+  private Work work(String name) {
+    return repetitions -> Double.parseDouble(ask(name, Integer.toString(repetitions)));
+  }
+
+  /** Gives back a GPU's memory, and tells how many rows {@link #forward()} took at a time. */
+  long finishForward() {
+    return Long.parseLong(ask("finish", FORWARD));
+  }
+
+  /** The same after {@link #forwardBackward()}. */
+  long finishForwardBackward() {
+    return Long.parseLong(ask("finish", FORWARD_BACKWARD));
+  }
+
+  private String ask(String request, String argument) {
     try {
-      send((work + " " + repetitions + "\n").getBytes(StandardCharsets.UTF_8));
-      return Double.parseDouble(answer());
+      send((request + " " + argument + "\n").getBytes(StandardCharsets.UTF_8));
+      return answer();
     } catch (IOException e) {
       throw failure(python, e.getMessage());
     }

@@ -3,9 +3,13 @@ package io.github.bsq4j.bench;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.abort;
 
 import io.github.bsq4j.BsqException;
+import io.github.bsq4j.Device;
 import io.github.bsq4j.QuantizerOptions;
+import io.github.bsq4j.device.OnDevice;
+import io.github.bsq4j.parity.Python;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -28,11 +32,15 @@ class DenseReferenceTest {
         echo 'a warning'
         echo 'bsq ready'
         head -c 800000 >/dev/null
-        while read -r work repetitions; do echo "bsq $repetitions.${#work}"; done
+        while read -r work argument; do
+          if [ "$work" = finish ]; then echo "bsq ${#argument}"; else echo "bsq $argument.${#work}"; fi
+        done
         """;
     try (DenseReference reference = start(program(echo))) {
       assertEquals(2.7, reference.forward().seconds(2));
       assertEquals(3.16, reference.forwardBackward().seconds(3));
+      assertEquals(7, reference.finishForward());
+      assertEquals(16, reference.finishForwardBackward());
     }
   }
 
@@ -52,6 +60,24 @@ class DenseReferenceTest {
     }
   }
 
+  /** Where it computes is the last argument, as PyTorch names it. */
+  @Test
+  void isToldTheDevice() throws Exception {
+    Path program = program("echo \"told $6\"; exit 1");
+    assertFails("on the CPU", program, "told cpu");
+    BsqException e = assertThrows(BsqException.class, () -> start(program, Device.cuda(3)).close());
+    assertTrue(e.getMessage().endsWith("told cuda:3"), e::getMessage);
+  }
+
+  /** What it does in chunks is checked in Python, which has memory that is too small. */
+  @Test
+  @OnDevice
+  void inChunks() throws Exception {
+    Python.find()
+        .orElseGet(() -> abort("no PyTorch beside this LibTorch: set BSQ4J_PYTHON"))
+        .run("check_time_dense.py");
+  }
+
   private void assertFails(String when, Path program, String reason) {
     BsqException e = assertThrows(BsqException.class, () -> start(program).close(), when);
     assertEquals(BsqException.Code.UNAVAILABLE, e.code());
@@ -62,9 +88,13 @@ class DenseReferenceTest {
   }
 
   private static DenseReference start(Path program) {
+    return start(program, Device.CPU);
+  }
+
+  private static DenseReference start(Path program, Device device) {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment x = arena.allocate(4 * ROWS);
-      return DenseReference.start(program, QuantizerOptions.of(1), ROWS, 1, x, x);
+      return DenseReference.start(program, QuantizerOptions.of(1), ROWS, 1, device, x, x);
     }
   }
 

@@ -123,6 +123,7 @@ class DeviceFlagTest {
           Cli.run("encode", EXAMPLE, "--device=cuda").assertText().lines().limit(5).toList());
       Cli.run("verify", GOLDEN, "--device=cuda").assertText();
       Cli.run("bench", "--device=cuda", "--seconds=0.01").assertText();
+      Cli.run("bench", "--device=cuda", "--seconds=0.01", "--reference").assertText();
     } else {
       assertTrue(Device.cuda(0).problem().isPresent());
     }

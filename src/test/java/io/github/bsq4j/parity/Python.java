@@ -11,13 +11,13 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 
-/** The Python whose PyTorch the live comparisons run. */
-record Python(Path executable) {
+/** The Python whose PyTorch the live comparisons run on. */
+public record Python(Path executable) {
   /**
    * The one that {@code bsq bench --reference} runs, too; none if {@code -Dbsq4j.nopython=true}
    * says so, for one that lacks what the scripts need.
    */
-  static Optional<Python> find() throws IOException {
+  public static Optional<Python> find() throws IOException {
     if (Boolean.getBoolean("bsq4j.nopython")) {
       return Optional.empty();
     }
@@ -25,7 +25,7 @@ record Python(Path executable) {
   }
 
   /** Runs a script of src/test/python to its end; fails the test unless it exits with 0. */
-  String run(String script, String... arguments) throws IOException, InterruptedException {
+  public String run(String script, String... arguments) throws IOException, InterruptedException {
     List<String> command = new ArrayList<>();
     command.add(executable.toString());
     command.add(Path.of("src/test/python", script).toString());

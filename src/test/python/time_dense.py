@@ -1,0 +1,1 @@
+../../../src/main/resources/io/github/bsq4j/bench/time_dense.py
