@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Measures how fast bsq4j is on a device, beside the dense PyTorch module where that fits into memory.
+# Measures how fast bsq4j is on a device, beside the dense PyTorch module on the same device: at once where
+# that fits into memory, on a GPU also in the largest chunks that fit.
 #
 #   ./run-bench.sh LIBTORCH_DIR [--device cpu|cuda:0] [--quick]
 #
@@ -15,11 +16,12 @@ make_results
 choose_device
 find_python torch
 
-# What is timed: rows, rows if quick, code dim, works, whether the dense module fits into memory, name.
+# What is timed: rows, rows if quick, code dim, works, whether beside the dense module (yes, no, or gpu:
+# in chunks, which would take minutes on a CPU), name.
 problems=(
   "100000000 1000000 13 encode no encode"
   "8000 100 13 forward,forward-backward yes 16x500"
-  "1000000 2000 13 forward,forward-backward no million"
+  "1000000 2000 13 forward,forward-backward gpu million"
   "100000 20 20 forward,forward-backward no wide"
   "1 1 13 encode,forward,forward-backward yes one-row"
 )
@@ -32,6 +34,14 @@ fi
 # median KEY JSON: of a time's spread; nothing if there is none.
 median() { sed -nE "s/.*\"$1\":\{\"min\":[^,]*,\"median\":([^,]*),.*/\1/p" <<<"$2"; }
 
+# chunk KEY JSON: how many rows at a time the dense module took on a GPU; nothing if all, or none.
+chunk() {
+  local chunks
+  chunks=$(sed -nE 's/.*"reference_chunk_rows":\{([^}]*)\}.*/\1/p' <<<"$2")
+  chunks=$(sed -nE "s/.*\"$1\":([0-9]+).*/\1/p" <<<"$chunks")
+  [[ $chunks == "$rows" ]] || printf '%s' "$chunks"
+}
+
 # row WORK KEY: a row of the table, if that was timed.
 row() {
   local ours theirs times=
@@ -39,23 +49,26 @@ row() {
   [[ -n $ours ]] || return 0
   theirs=$(median "reference_$2_ms" "$run")
   [[ -z $theirs ]] || times=$(median "$2_ratio" "$run")
-  LC_ALL=C printf '%-18s %10d %4d %14.4f %14s %10s\n' "$1" "$rows" "$code_dim" "$ours" \
-    "${theirs:+$(LC_ALL=C printf %.4f "$theirs")}" "${times:+$(LC_ALL=C printf %.1f "$times")}"
+  LC_ALL=C printf '%-18s %10d %4d %14.4f %14s %10s %12s\n' "$1" "$rows" "$code_dim" "$ours" \
+    "${theirs:+$(LC_ALL=C printf %.4f "$theirs")}" "${times:+$(LC_ALL=C printf %.1f "$times")}" \
+    "$(chunk "$2" "$run")"
 }
 
 table=$results/bench.txt
 {
   printf 'bsq4j on %s, %s\n' "$device" "$(date --utc +%F)"
-  printf '%-18s %10s %4s %14s %14s %10s\n' work rows D 'median ms' 'PyTorch ms' 'times'
+  printf '%-18s %10s %4s %14s %14s %10s %12s\n' work rows D 'median ms' 'PyTorch ms' 'times' 'in chunks of'
 } >"$table"
 runs=()
 failures=0
 for problem in "${problems[@]}"; do
-  read -r rows quick_rows code_dim works fits name <<<"$problem"
+  read -r rows quick_rows code_dim works beside name <<<"$problem"
   [[ $quick == no ]] || rows=$quick_rows
   options=(--json "--seconds=$seconds" "--code-dim=$code_dim" "--rows=$rows" "--work=$works")
   [[ $device == cpu ]] || options+=("--device=$device")
-  [[ -z $python || $fits == no ]] || options+=(--reference)
+  if [[ -n $python && ($beside == yes || ($beside == gpu && $device != cpu)) ]]; then
+    options+=(--reference)
+  fi
   say "$name: $rows rows, D $code_dim, $works"
   if run=$(bsq bench "${options[@]}" 2>"$results/bench.log"); then
     run=$(tr -d ' \n' <<<"$run")
