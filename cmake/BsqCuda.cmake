@@ -17,26 +17,46 @@ if(BSQ_CUDA_EMULATION OR BSQ_CUDA STREQUAL "OFF" OR (BSQ_SANITIZE AND BSQ_CUDA S
   return()
 endif()
 
-# Machine code for each generation that CUDA 13 serves, and PTX, which drivers compile for newer ones.
-if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-  set(CMAKE_CUDA_ARCHITECTURES
-    75-real 80-real 86-real 89-real 90-real 100-real 120-real 90-virtual)
+# Asked before CMake tries it: an old nvcc that does not know the architectures below, or does not
+# get on with the C++ compiler, must not keep anybody from building the rest.
+find_program(BSQ_NVCC NAMES nvcc HINTS ENV CUDA_PATH PATH_SUFFIXES bin
+  PATHS /usr/local/cuda NO_CACHE)
+if(DEFINED ENV{CUDACXX})
+  set(BSQ_NVCC "$ENV{CUDACXX}")
 endif()
-include(CheckLanguage)
-check_language(CUDA)
-if(CMAKE_CUDA_COMPILER)
-  enable_language(CUDA)
-  if(CMAKE_CUDA_COMPILER_VERSION VERSION_GREATER_EQUAL 12.8)
-    set(BSQ_HAS_NVCC ON)
-  elseif(BSQ_CUDA STREQUAL "ON")
-    message(FATAL_ERROR "BSQ_CUDA is ON, but ${CMAKE_CUDA_COMPILER} is of CUDA "
-      "${CMAKE_CUDA_COMPILER_VERSION}, expected 12.8 or newer")
+set(problem "there is no nvcc; put it on PATH, or name it in CUDACXX")
+if(BSQ_NVCC)
+  execute_process(COMMAND "${BSQ_NVCC}" --version
+    OUTPUT_VARIABLE nvcc_version ERROR_QUIET RESULT_VARIABLE nvcc_failed)
+  string(REGEX MATCH "release ([0-9]+\\.[0-9]+)" nvcc_version "${nvcc_version}")
+  set(nvcc_version "${CMAKE_MATCH_1}")
+  if(nvcc_failed OR NOT nvcc_version)
+    set(problem "${BSQ_NVCC} does not tell its version")
+  elseif(nvcc_version VERSION_LESS 12.8)
+    set(problem "${BSQ_NVCC} is of CUDA ${nvcc_version}, expected 12.8 or newer")
+  else()
+    # Machine code for each generation that CUDA 13 serves, and PTX, which drivers compile for newer
+    # ones.
+    if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+      set(CMAKE_CUDA_ARCHITECTURES
+        75-real 80-real 86-real 89-real 90-real 100-real 120-real 90-virtual)
+    endif()
+    set(ENV{CUDACXX} "${BSQ_NVCC}")
+    include(CheckLanguage)
+    check_language(CUDA)
+    if(CMAKE_CUDA_COMPILER)
+      enable_language(CUDA)
+      set(BSQ_HAS_NVCC ON)
+    else()
+      set(problem "${BSQ_NVCC} does not work with the C++ compiler ${CMAKE_CXX_COMPILER}")
+    endif()
   endif()
-elseif(BSQ_CUDA STREQUAL "ON")
-  message(FATAL_ERROR "BSQ_CUDA is ON, but there is no nvcc: put it on PATH, or name it in CUDACXX")
 endif()
-message(STATUS "CUDA kernels: ${BSQ_HAS_NVCC}")
+if(NOT BSQ_HAS_NVCC AND BSQ_CUDA STREQUAL "ON")
+  message(FATAL_ERROR "BSQ_CUDA is ON, but ${problem}")
+endif()
 if(NOT BSQ_HAS_NVCC)
+  message(STATUS "Without CUDA kernels: ${problem}")
   return()
 endif()
 
