@@ -59,16 +59,24 @@ bool run_and_report(const Registration& test) {
   return passed;
 }
 
-// The exit status.
-int run_all() {
+// All tests, or those of these names. The exit status.
+int run_all(const std::vector<std::string>& names) {
   std::vector<const Registration*> tests;
   for (const Registration* test = state().last; test != nullptr; test = test->previous) {
     tests.push_back(test);
   }
   std::reverse(tests.begin(), tests.end());  // now as in the file
-  bool passed = !tests.empty();
+  size_t count = 0;
+  bool passed = true;
   for (const Registration* test : tests) {
-    passed = run_and_report(*test) && passed;
+    if (names.empty() || std::find(names.begin(), names.end(), test->name) != names.end()) {
+      passed = run_and_report(*test) && passed;
+      ++count;
+    }
+  }
+  if (count == 0 || (!names.empty() && count != names.size())) {
+    std::printf("FAILED: of %zu names, %zu are those of tests\n", names.size(), count);
+    passed = false;
   }
   return passed ? 0 : 1;
 }
@@ -96,9 +104,9 @@ void skip(const char* file, int line, const std::string& reason) {
 
 }  // namespace bsq::test
 
-int main() {
+int main(int count, char** arguments) {
   try {
-    return bsq::test::run_all();
+    return bsq::test::run_all({arguments + 1, arguments + count});
   } catch (const std::exception& error) {
     std::printf("FAILED: %s\n", error.what());
     return 1;
