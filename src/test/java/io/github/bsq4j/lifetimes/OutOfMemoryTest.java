@@ -70,7 +70,7 @@ class OutOfMemoryTest {
             // itself.
             "forward with operators: OUT_OF_MEMORY (" + TENSOR + "|LibTorch's aten::\\w+ ).*",
             "backward with operators: OUT_OF_MEMORY (" + TENSOR + "|LibTorch's aten::\\w+ ).*",
-            "nearest: OUT_OF_MEMORY " + TENSOR + "\\[10000, 2000\\] and type int64",
+            "nearest: OUT_OF_MEMORY " + TENSOR + "\\[10000, 2000\\] and type int64" + REST,
             "usage: OUT_OF_MEMORY could not allocate 33554432 counters of 8 bytes, for codeDim 20"
                 + " and codebooks 32",
             "live 0");
