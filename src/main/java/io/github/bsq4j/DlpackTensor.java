@@ -5,9 +5,8 @@ import static java.util.Objects.requireNonNull;
 import io.github.bsq4j.internal.NativeTensors;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.lang.ref.Reference;
-import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 
 /**
@@ -20,22 +19,29 @@ import java.util.function.Consumer;
  * than the tensor's arena. Thread-safe, as far as the arena admits threads.
  */
 public final class DlpackTensor {
-  private final MemorySegment managed;
-  private final AtomicBoolean held;
+  private enum State {
+    HELD,
+    BEING_GIVEN,
+    GIVEN,
+    FREED
+  }
 
-  private DlpackTensor(MemorySegment managed, AtomicBoolean held) {
+  private final MemorySegment managed;
+  private final AtomicReference<State> state;
+
+  private DlpackTensor(MemorySegment managed, AtomicReference<State> state) {
     this.managed = managed;
-    this.held = held;
+    this.state = state;
   }
 
   static DlpackTensor of(Arena arena, MemorySegment tensor) {
-    AtomicBoolean held = new AtomicBoolean(true);
+    AtomicReference<State> state = new AtomicReference<>(State.HELD);
     return new DlpackTensor(
-        NativeTensors.toDlpack(arena, tensor, unneeded -> freeIfHeld(unneeded, held)), held);
+        NativeTensors.toDlpack(arena, tensor, unneeded -> freeIfHeld(unneeded, state)), state);
   }
 
-  private static void freeIfHeld(MemorySegment managed, AtomicBoolean held) {
-    if (held.compareAndSet(true, false)) {
+  private static void freeIfHeld(MemorySegment managed, AtomicReference<State> state) {
+    if (state.compareAndSet(State.HELD, State.FREED)) {
       NativeTensors.freeDlpack(managed);
     }
   }
@@ -43,23 +49,31 @@ public final class DlpackTensor {
   /**
    * Passes it on, once. {@code taker} gets the address of the {@code DLManagedTensorVersioned}, of
    * 80 bytes and no arena. Where it returns, it has taken that, and sees to its deleter; where it
-   * throws, it has not, and this tensor is as before.
+   * throws, it has not, and this tensor is as before. So taking must be the last thing that it
+   * does: if something throws after that, both free the tensor, which can end the JVM.
    *
    * @throws IllegalStateException if somebody has taken it or is about to, or the arena is closed
    * @throws WrongThreadException if the arena belongs to another thread
    */
   public void give(Consumer<? super MemorySegment> taker) {
     requireNonNull(taker, "taker");
-    managed.get(ValueLayout.JAVA_INT, 0); // fails as all use of what is closed does
-    if (!held.compareAndSet(true, false)) {
+    // The struct itself may be gone, where somebody has taken it: no access may tell.
+    if (!managed.scope().isAlive()) {
+      throw new IllegalStateException("Already closed");
+    }
+    if (!managed.isAccessibleBy(Thread.currentThread())) {
+      throw new WrongThreadException("the tensor's arena belongs to another thread");
+    }
+    if (!state.compareAndSet(State.HELD, State.BEING_GIVEN)) {
       throw new IllegalStateException("the tensor has been given to somebody already");
     }
     try {
       taker.accept(MemorySegment.ofAddress(managed.address()).reinterpret(managed.byteSize()));
+      state.set(State.GIVEN);
     } catch (Throwable e) {
-      held.set(true);
+      state.set(State.HELD);
       if (!managed.scope().isAlive()) { // closed meanwhile, which freed nothing
-        freeIfHeld(MemorySegment.ofAddress(managed.address()), held);
+        freeIfHeld(MemorySegment.ofAddress(managed.address()), state);
       }
       throw e;
     } finally {
@@ -69,6 +83,6 @@ public final class DlpackTensor {
 
   /** Whether somebody has taken it. Never fails. */
   public boolean isGiven() {
-    return !held.get() && managed.scope().isAlive();
+    return state.get() == State.GIVEN;
   }
 }

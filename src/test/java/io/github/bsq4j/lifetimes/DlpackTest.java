@@ -344,6 +344,25 @@ class DlpackTest {
     }
   }
 
+  /** The struct is gone by then, so nobody may look at it. */
+  @Test
+  void whatIsGivenStaysGiven() {
+    DlpackTensor exported;
+    try (Arena arena = Arena.ofConfined()) {
+      exported = Tensor.of(arena, X).toDlpack(arena);
+      exported.give(
+          managed -> {
+            try (Arena theirs = Arena.ofConfined()) {
+              Tensor.fromDlpack(theirs, managed);
+            }
+          });
+      assertEquals(1, LiveHandles.count());
+      assertThrows(IllegalStateException.class, () -> exported.give(_ -> {}));
+      assertTrue(exported.isGiven());
+    }
+    assertTrue(exported.isGiven());
+  }
+
   @Test
   void useAfterCloseAndOnOtherThreads() throws Exception {
     DlpackTensor exported;
