@@ -60,6 +60,18 @@ if(NOT BSQ_HAS_NVCC)
   return()
 endif()
 
+# The oldest of the architectures, for libbsq.so to tell which devices it serves.
+set(BSQ_CUDA_OLDEST_CAPABILITY 999)
+foreach(architecture IN LISTS CMAKE_CUDA_ARCHITECTURES)
+  string(REGEX MATCH "^[0-9]+" number "${architecture}")
+  if(NOT number)
+    message(FATAL_ERROR
+      "CMAKE_CUDA_ARCHITECTURES has ${architecture}, expected numbers such as 90-real")
+  elseif(number LESS BSQ_CUDA_OLDEST_CAPABILITY)
+    set(BSQ_CUDA_OLDEST_CAPABILITY ${number})
+  endif()
+endforeach()
+
 # A static runtime: libbsq.so must load where there is no CUDA at all.
 find_package(CUDAToolkit REQUIRED)
 add_library(bsq_cuda_runtime INTERFACE)

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "torch_cuda.h"
+
 namespace bsq {
 namespace {
 
@@ -27,8 +29,13 @@ std::optional<Finding::Refused> read(const Finding::Evidence& evidence) {
 
 }  // namespace
 
-Finding::Finding(Evidence evidence, Refuse refuse)
-    : Finding([evidence = std::move(evidence)] { return read(evidence); }, std::move(refuse)) {}
+Finding::Finding(const Evidence& evidence, Refuse refuse)
+    : Finding(
+          [work = StreamOfWork(device(evidence.refused)), evidence] {
+            work.wait();
+            return read(evidence);
+          },
+          std::move(refuse)) {}
 
 void Finding::check() const {
   std::call_once(once_, [this] { error_ = find(); });

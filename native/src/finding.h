@@ -38,7 +38,8 @@ class Finding {
   };
 
   Finding(Read read, Refuse refuse) : read_(std::move(read)), refuse_(std::move(refuse)) {}
-  Finding(Evidence evidence, Refuse refuse);
+  // Of work that this thread has put on its current stream.
+  Finding(const Evidence& evidence, Refuse refuse);
 
   // Waits for the device. Throws Error if a value is refused. Any thread may call it.
   void check() const;

@@ -91,7 +91,9 @@ TensorValue borrow_checked(DType dtype, const Device& device, const Shape& shape
            ", expected memory of ", name(device));
     }
   }
-  return {from_blob(data, shape, strides, dtype, device), {}, /*borrowed=*/true};
+  // LibTorch looks at the address even of a tensor without elements.
+  const void* const memory = needed == 0 && device.type == DeviceType::kCuda ? nullptr : data;
+  return {from_blob(memory, shape, strides, dtype, device), {}, /*borrowed=*/true};
 }
 
 }  // namespace

@@ -33,25 +33,36 @@ Function find(const char* symbol) {
 void* current_stream(const Device& device) {
   static const auto get = find<GetCurrentStream>("aoti_torch_get_current_cuda_stream");
   void* stream = nullptr;
-  check_torch(get(device.index, &stream), "get_current_cuda_stream");
+  check_torch(get(device.index, &stream), "get_current_cuda_stream", Code::kDeviceError);
   return stream;
 }
 
 void set_current_stream(const Device& device, void* stream) {
   static const auto set = find<SetCurrentStream>("torch_set_current_cuda_stream");
-  check_torch(set(stream, device.index), "set_current_cuda_stream");
+  check_torch(set(stream, device.index), "set_current_cuda_stream", Code::kDeviceError);
 }
 
 void* stream_from_pool(const Device& device) {
   static const auto get = find<GetStreamFromPool>("torch_get_cuda_stream_from_pool");
   void* stream = nullptr;
-  check_torch(get(/*high_priority=*/false, device.index, &stream), "get_cuda_stream_from_pool");
+  check_torch(get(/*high_priority=*/false, device.index, &stream), "get_cuda_stream_from_pool",
+              Code::kDeviceError);
   return stream;
 }
 
 void synchronize_stream(const Device& device, void* stream) {
   static const auto synchronize = find<SynchronizeStream>("torch_cuda_stream_synchronize");
-  check_torch(synchronize(stream, device.index), "cuda_stream_synchronize");
+  check_torch(synchronize(stream, device.index), "cuda_stream_synchronize", Code::kDeviceError);
+}
+
+StreamOfWork::StreamOfWork(const Device& device)
+    : device_(device),
+      stream_(device.type == DeviceType::kCuda ? current_stream(device) : nullptr) {}
+
+void StreamOfWork::wait() const {
+  if (device_.type == DeviceType::kCuda && current_stream(device_) != stream_) {
+    synchronize_stream(device_, stream_);
+  }
 }
 
 }  // namespace bsq

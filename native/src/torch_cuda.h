@@ -19,4 +19,18 @@ void set_current_stream(const Device& device, void* stream);
 // Waits until all that was put on it is done. Throws Error.
 void synchronize_stream(const Device& device, void* stream);
 
+// Where this thread puts its work on a device: nowhere in particular on the CPU.
+class StreamOfWork {
+ public:
+  // Throws Error.
+  explicit StreamOfWork(const Device& device);
+
+  // Waits for that work, unless what this thread does next comes after it by itself. Throws Error.
+  void wait() const;
+
+ private:
+  Device device_;
+  void* stream_ = nullptr;
+};
+
 }  // namespace bsq

@@ -29,20 +29,21 @@ bool contains(const std::string& text, const char* part) {
 
 bool is_out_of_memory(const std::string& text) {
   return contains(text, "not enough memory") || contains(text, "out of memory") ||
-         contains(text, "can't allocate memory") || contains(text, "bad_alloc");
+         contains(text, "can't allocate memory") || contains(text, "bad_alloc") ||
+         contains(text, "ALLOC_FAILED");  // of CUDA's libraries
 }
 
 }  // namespace
 
-void check_torch(AOTITorchError error, const char* function) {
+void check_torch(AOTITorchError error, const char* function, Code unexplained) {
   if (error == AOTI_TORCH_SUCCESS) {
     return;
   }
   const std::string text = last_error();
   if (text.empty()) {
-    // Arguments are checked before every call, so that memory is what is left to fail.
-    fail(Code::kOutOfMemory, "LibTorch's ", function,
-         " failed, probably for lack of memory; it prints the reason by itself");
+    fail(unexplained, "LibTorch's ", function, " failed",
+         unexplained == Code::kOutOfMemory ? ", probably for lack of memory" : "",
+         "; it prints the reason by itself");
   }
   const Code code = is_out_of_memory(text)         ? Code::kOutOfMemory
                     : contains(text, "CUDA error") ? Code::kDeviceError

@@ -9,6 +9,7 @@
 #include "cuda/views.h"
 #include "finding.h"
 #include "refusals.h"
+#include "torch_cuda.h"
 
 namespace bsq::cuda {
 namespace {
@@ -42,7 +43,9 @@ Evidence* evidence_of(const Tensor& tensor) { return mutable_data<Evidence>(tens
 std::shared_ptr<const Finding> finding(const Tensor& evidence, int64_t columns,
                                        Finding::Refuse refuse) {
   return std::make_shared<const Finding>(
-      [evidence, columns]() -> std::optional<Finding::Refused> {
+      [work = StreamOfWork(device(evidence)), evidence,
+       columns]() -> std::optional<Finding::Refused> {
+        work.wait();
         const Tensor on_cpu = to(evidence, DType::kInt64, kCpu);
         const auto found = *data<Evidence>(on_cpu);
         if (found.position == std::numeric_limits<uint64_t>::max()) {

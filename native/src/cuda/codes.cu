@@ -322,8 +322,10 @@ __global__ void dequantize_strided(DequantizeWork work) {
   }
 }
 
+// A multiple of 8 where there are so many: blocks then begin where the memory's sectors do.
 int block_codes_of(const FieldFormat& format) {
-  return static_cast<int>(kBlockElements / format.code_dim);
+  const auto codes = static_cast<int>(kBlockElements / format.code_dim);
+  return codes < 8 ? codes : codes / 8 * 8;
 }
 
 template <class T>

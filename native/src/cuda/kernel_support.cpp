@@ -27,8 +27,8 @@ constexpr bool kBuiltIn = true;
 
 namespace {
 
-// The oldest device with code in the library: CMakeLists.txt lists them.
-constexpr int32_t kOldestCapability = 75;
+// The oldest device with code in the library, of those in CMAKE_CUDA_ARCHITECTURES.
+constexpr int32_t kOldestCapability = BSQ_CUDA_OLDEST_CAPABILITY;
 
 std::string version_text(int32_t packed) {
   return std::to_string(packed / 1000) + "." + std::to_string(packed % 1000 / 10);

@@ -22,8 +22,11 @@ constexpr int64_t kChunkElements = int64_t{32} * 1024 * 1024;
 // And the sums of products of this many.
 constexpr int64_t kProductElements = int64_t{32} * 1024 * 1024;
 // A matrix product adds up so many rows at most, where memory allows: in float32 it would lose too
-// much of a sum of very many, and several products keep all of a GPU busy.
-constexpr int64_t kSplitRows = 1024;
+// much of a sum of very many. Of few rows it adds up fewer: several products keep all of a GPU
+// busy.
+constexpr int64_t kSplitRows = 512;
+constexpr int64_t kLeastSplitRows = 128;
+constexpr int64_t kSplits = 64;
 
 // Chunks share the memory of their tensors, one after the other on the stream.
 struct Sizes {
@@ -37,7 +40,8 @@ struct Sizes {
     chunk_rows = std::clamp(whole > 0 ? whole : fitting, int64_t{1}, std::max(rows, int64_t{1}));
     const int64_t most_splits =
         std::max(int64_t{1}, kProductElements / (distributions * leading * trailing));
-    splits = std::min((chunk_rows + kSplitRows - 1) / kSplitRows, most_splits);
+    const int64_t rows_of_split = std::clamp(chunk_rows / kSplits, kLeastSplitRows, kSplitRows);
+    splits = std::min((chunk_rows + rows_of_split - 1) / rows_of_split, most_splits);
     split_rows = (chunk_rows + splits - 1) / splits;
   }
 

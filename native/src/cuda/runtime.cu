@@ -6,7 +6,11 @@ namespace bsq::cuda {
 namespace {
 
 const char* told(cudaError_t error) {
-  return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
+  if (error == cudaSuccess) {
+    return nullptr;
+  }
+  static_cast<void>(cudaGetLastError());  // or the next launch would be taken for failed
+  return cudaGetErrorString(error);
 }
 
 }  // namespace

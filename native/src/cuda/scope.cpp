@@ -15,6 +15,8 @@ Scope::Scope(const Device& device) : device_(device) {}
 
 Scope::~Scope() = default;
 
+void* Scope::stream() const { return stream_; }
+
 #else
 
 Scope::Scope(const Device& device) : device_(device), stream_(current_stream(device)) {
@@ -28,6 +30,11 @@ Scope::~Scope() {
   if (previous_ != device_.index) {
     static_cast<void>(set_device(previous_));
   }
+}
+
+void* Scope::stream() const {
+  static_cast<void>(set_device(device_.index));  // where that fails, so does the launch
+  return stream_;
 }
 
 #endif

@@ -15,7 +15,9 @@ class Scope {
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;
 
-  [[nodiscard]] void* stream() const { return stream_; }
+  // To be asked for before each launch: the device is made the current one once more, for what
+  // LibTorch has done in between may have changed that.
+  [[nodiscard]] void* stream() const;
 
   // Throws Error for a launch that failed; `what` names it.
   void check(Failure failure, const char* what) const;

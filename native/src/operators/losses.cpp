@@ -18,7 +18,7 @@ namespace {
 constexpr int64_t kChunkElements = int64_t{2} * 1024 * 1024;
 // And at most this many rows: a matrix product may add them up one after the other, which in
 // float32 loses too much of a sum of very many.
-constexpr int64_t kMaxChunkRows = 1024;
+constexpr int64_t kMaxChunkRows = 512;
 
 int64_t chunk_rows(int64_t row_elements) {
   return std::clamp(kChunkElements / row_elements, int64_t{1}, kMaxChunkRows);

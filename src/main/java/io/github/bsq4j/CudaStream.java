@@ -13,7 +13,9 @@ import java.util.concurrent.Callable;
  * <p>{@link #run} makes it the current stream of the calling thread: all that this library, and
  * LibTorch, compute on the device in {@code work} goes there. Nothing waits at its end. A tensor
  * that was made on one stream may be used on another, or by another library, after the thread that
- * made it has called {@link #synchronize()}; what reads values into Java waits by itself.
+ * made it has called {@link #synchronize()}; what reads values into Java waits by itself. Its arena
+ * may close once the other stream has been synchronized, too: memory is reused in the order of the
+ * stream that a tensor was made on.
  *
  * <p>Streams come out of a pool of LibTorch's, of 32 for each device, and are never freed; more
  * than that share them. Immutable and thread-safe.
