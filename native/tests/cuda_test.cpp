@@ -41,7 +41,7 @@ bool prepare() {
   }
   return true;
 }
-const bool kPrepared = prepare();
+const bool kPrepared = prepare();  // NOLINT(cert-err58-cpp): without it there is no test
 
 // What keeps the devices from being used, where the environment says so.
 std::string expected_problem() {

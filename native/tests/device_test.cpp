@@ -33,17 +33,17 @@ TEST(descriptions_are_refused) {
   std::array<bsq_device_info, 2> info{};
   CHECK_FAILS(bsq_device_describe(BSQ_DEVICE_CPU, 0, nullptr), BSQ_INVALID_ARGUMENT,
               "bsq_device_info is NULL");
-  CHECK_FAILS(bsq_device_describe(BSQ_DEVICE_CPU, 0, &info[0]), BSQ_INVALID_ARGUMENT,
+  CHECK_FAILS(bsq_device_describe(BSQ_DEVICE_CPU, 0, info.data()), BSQ_INVALID_ARGUMENT,
               "bsq_device_info.struct_size is 0, expected at least 288 (sizeof(bsq_device_info)) "
               "and at most 4096");
   info[0].struct_size = sizeof(info);
   info[1].total_memory = 5;
-  CHECK_OK(bsq_device_describe(BSQ_DEVICE_CPU, 0, &info[0]));
+  CHECK_OK(bsq_device_describe(BSQ_DEVICE_CPU, 0, info.data()));
   CHECK_EQ(info[1].total_memory, 0);  // what this version does not know
-  CHECK_FAILS(bsq_device_describe(BSQ_DEVICE_CPU, 1, &info[0]), BSQ_INVALID_ARGUMENT,
+  CHECK_FAILS(bsq_device_describe(BSQ_DEVICE_CPU, 1, info.data()), BSQ_INVALID_ARGUMENT,
               "device_index is 1, expected 0 for the CPU");
   const int32_t count = bsq_device_count(BSQ_DEVICE_CUDA);
-  CHECK_REFUSED(bsq_device_describe(BSQ_DEVICE_CUDA, count, &info[0]), BSQ_UNSUPPORTED,
+  CHECK_REFUSED(bsq_device_describe(BSQ_DEVICE_CUDA, count, info.data()), BSQ_UNSUPPORTED,
                 "cuda:" + std::to_string(count) + " is not available: ");
 }
 

@@ -64,6 +64,7 @@ std::string kernels_problem(int32_t device_index) {
   }
   static const std::vector<std::string> problems = [count] {
     std::vector<std::string> of_devices;
+    of_devices.reserve(static_cast<size_t>(count));
     for (int32_t i = 0; i < count; ++i) {
       of_devices.push_back(ask(i));
     }

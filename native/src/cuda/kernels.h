@@ -43,40 +43,40 @@ struct Evidence {
 // How the bits of a code are stored: in `fields` integers of `width` bits, of which a code has
 // code_dim bits.
 struct FieldFormat {
-  int64_t code_dim;
-  int64_t fields;
-  int64_t width;  // 1 to 64
-  bool bytes;     // uint8 elements rather than int64
-  bool least_first;
-  uint64_t mask;  // XORed: BSQ_BYTES_OFFSET
+  int64_t code_dim = 0;
+  int64_t fields = 0;
+  int64_t width = 0;   // 1 to 64
+  bool bytes = false;  // uint8 elements rather than int64
+  bool least_first = false;
+  uint64_t mask = 0;  // XORed: BSQ_BYTES_OFFSET
 };
 
 // codes = rows * codebooks; all rows of x are of `row_codes` codes.
 struct QuantizeWork {
-  RowsView x;
-  int64_t codes;
-  int64_t row_codes;
-  FieldFormat format;
-  bool contiguous;  // x, in row-major order, and quantized likewise
-  bool zero_is_one;
-  bool propagate;             // a code that is not finite makes quantized NaN
-  double scale;               // of quantized: +-scale
-  void* fields;               // [codes, format.fields]; NULL where they are not wanted
-  MutableRowsView quantized;  // of the type of x; no data where it is not wanted
-  Evidence* evidence;         // set to all ones first
+  RowsView x{};
+  int64_t codes = 0;
+  int64_t row_codes = 0;
+  FieldFormat format{};
+  bool contiguous = false;  // x, in row-major order, and quantized likewise
+  bool zero_is_one = false;
+  bool propagate = false;        // a code that is not finite makes quantized NaN
+  double scale = 0;              // of quantized: +-scale
+  void* fields = nullptr;        // [codes, format.fields]; NULL where they are not wanted
+  MutableRowsView quantized{};   // of the type of x; no data where it is not wanted
+  Evidence* evidence = nullptr;  // set to all ones first
 };
 
 [[nodiscard]] Failure quantize(const QuantizeWork& work, void* stream);
 
 struct DequantizeWork {
-  const void* fields;  // [codes, format.fields]
-  int64_t codes;
-  int64_t row_codes;
-  FieldFormat format;
-  double scale;
-  MutableRowsView quantized;
-  bool contiguous;     // quantized, in row-major order
-  Evidence* evidence;  // about fields with bits that no code has
+  const void* fields = nullptr;  // [codes, format.fields]
+  int64_t codes = 0;
+  int64_t row_codes = 0;
+  FieldFormat format{};
+  double scale = 0;
+  MutableRowsView quantized{};
+  bool contiguous = false;       // quantized, in row-major order
+  Evidence* evidence = nullptr;  // about fields with bits that no code has
 };
 
 [[nodiscard]] Failure dequantize(const DequantizeWork& work, void* stream);
@@ -85,20 +85,20 @@ struct DequantizeWork {
 // from `begin` on; a distribution has 2^bits codes whose probabilities are the products of a
 // leading factor, over its first bits / 2 bits, and a trailing one, as in cpu/row_kernels.h.
 struct Chunk {
-  RowsView x;
-  int64_t begin;
-  int64_t rows;
-  int64_t padded_rows;  // of the factors; those beyond `rows` are 0
-  const bool* counted;  // [all rows]; NULL: all
-  const bool* drawn;    // likewise
-  int64_t codebooks;
-  int64_t code_dim;
-  int64_t distributions;  // of a row
-  int64_t bits;           // of a distribution
-  double logit_scale;
-  double code_scale;
-  bool zero_is_one;
-  bool commits;
+  RowsView x{};
+  int64_t begin = 0;
+  int64_t rows = 0;
+  int64_t padded_rows = 0;        // of the factors; those beyond `rows` are 0
+  const bool* counted = nullptr;  // [all rows]; NULL: all
+  const bool* drawn = nullptr;    // likewise
+  int64_t codebooks = 0;
+  int64_t code_dim = 0;
+  int64_t distributions = 0;  // of a row
+  int64_t bits = 0;           // of a distribution
+  double logit_scale = 0;
+  double code_scale = 0;
+  bool zero_is_one = false;
+  bool commits = false;
 
   [[nodiscard]] constexpr int64_t leading_bits() const { return bits / 2; }
   [[nodiscard]] constexpr int64_t trailing_bits() const { return bits - bits / 2; }
@@ -215,11 +215,11 @@ template <class C>
 
 // grad_x of a chunk's rows.
 struct BackwardWork {
-  RowsView grad_quantized;  // no data: none
-  double straight_through_scale;
-  const double* by_logit;      // NULL: no loss
-  const LossWeights* weights;  // likewise
-  MutableRowsView grad_x;
+  RowsView grad_quantized{};  // no data: none
+  double straight_through_scale = 0;
+  const double* by_logit = nullptr;      // NULL: no loss
+  const LossWeights* weights = nullptr;  // likewise
+  MutableRowsView grad_x{};
 };
 
 [[nodiscard]] Failure backward(const Chunk& chunk, const BackwardWork& work, void* stream);

@@ -42,10 +42,10 @@ struct Sizes {
         std::max(int64_t{1}, kProductElements / (distributions * leading * trailing));
     const int64_t rows_of_split = std::clamp(chunk_rows / kSplits, kLeastSplitRows, kSplitRows);
     splits = std::min((chunk_rows + rows_of_split - 1) / rows_of_split, most_splits);
-    split_rows = (chunk_rows + splits - 1) / splits;
   }
 
-  [[nodiscard]] int64_t padded_rows() const { return splits * split_rows; }
+  [[nodiscard]] int64_t split_rows() const { return (chunk_rows + splits - 1) / splits; }
+  [[nodiscard]] int64_t padded_rows() const { return splits * split_rows(); }
 
   int64_t distributions;
   int64_t bits;
@@ -53,7 +53,6 @@ struct Sizes {
   int64_t trailing;
   int64_t chunk_rows;
   int64_t splits;
-  int64_t split_rows;
 };
 
 double cutoff_of(const EntropyFloor& floor, int64_t bits, bool is_float) {
@@ -171,7 +170,7 @@ Tensor loss_sums(const Options& options, const Rows& x, const CountedRows& count
   const Device device = bsq::device(x.tensor());
   const Sizes sizes(options, x.count());
   const Floor floor = floor_of<C>(options);
-  const Tensor sums = zeros({options.loss_sums_size()}, DType::kFloat64, device);
+  Tensor sums = zeros({options.loss_sums_size()}, DType::kFloat64, device);
   auto* const header = mutable_data<double>(sums);
   double* const probabilities = header + Options::kLossSumsHeader;
   const Scope scope(device);
@@ -197,8 +196,8 @@ Tensor loss_sums(const Options& options, const Rows& x, const CountedRows& count
       }
       const int64_t matrices = sizes.distributions * sizes.splits;
       const Tensor products = matmul(
-          transposed(reshape(factors.leading(), {matrices, sizes.split_rows, sizes.leading})),
-          reshape(factors.trailing(), {matrices, sizes.split_rows, sizes.trailing}));
+          transposed(reshape(factors.leading(), {matrices, sizes.split_rows(), sizes.leading})),
+          reshape(factors.trailing(), {matrices, sizes.split_rows(), sizes.trailing}));
       check(add_products(data<C>(products), sizes.distributions, sizes.splits,
                          sizes.leading * sizes.trailing, probabilities, scope.stream()));
     });
@@ -213,7 +212,7 @@ Tensor loss_sums(const Options& options, const Rows& x, const CountedRows& count
 // See operators::loss_terms.
 Tensor loss_terms(const Options& options, const Tensor& sums) {
   const Device device = bsq::device(sums);
-  const Tensor terms = empty({operators::kLossTerms}, DType::kFloat64, device);
+  Tensor terms = empty({operators::kLossTerms}, DType::kFloat64, device);
   const Tensor partials = empty({term_partials(options.loss_sums_size())}, DType::kFloat64, device);
   const Scope scope(device);
   scope.check(

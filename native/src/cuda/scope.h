@@ -14,6 +14,8 @@ class Scope {
   ~Scope();
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;
+  Scope(Scope&&) = delete;
+  Scope& operator=(Scope&&) = delete;
 
   // To be asked for before each launch: the device is made the current one once more, for what
   // LibTorch has done in between may have changed that.

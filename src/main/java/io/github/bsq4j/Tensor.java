@@ -333,8 +333,8 @@ public final class Tensor {
    * <p>To a GPU: a {@linkplain #pinned pinned} tensor is read after this method returns, and must
    * not be written to before {@link Device#synchronize()} of the GPU on this thread; of others it
    * is read at once. To the CPU: nothing may use the new tensor before {@link Device#synchronize()}
-   * of the GPU on this thread, its elements are not there yet. Either may be closed before, but
-   * for page-locked memory of other libraries, which must stay until then.
+   * of the GPU on this thread, its elements are not there yet. Either may be closed before, but for
+   * page-locked memory of other libraries, which must stay until then.
    */
   public Tensor toAsync(Arena arena, Device device) {
     requireNonNull(device, "device");
