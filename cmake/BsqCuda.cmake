@@ -84,7 +84,7 @@ function(bsq_cuda_target_defaults target)
     POSITION_INDEPENDENT_CODE ON)
   # CMake 3.25 knows no flag for C++20 of CUDA 13.
   target_compile_options(${target} PRIVATE
-    -std=c++20 --expt-relaxed-constexpr --Werror=all-warnings -Xcompiler=-Wall,-Wextra
+    -std=c++20 --compress-mode=size --expt-relaxed-constexpr --Werror=all-warnings -Xcompiler=-Wall,-Wextra
     # Architectures one after the other take minutes.
     --threads=0)
 endfunction()
