@@ -73,8 +73,8 @@ modules=$("$java_home/bin/jdeps" --ignore-missing-deps --print-module-deps --mul
 [[ $modules =~ ^[a-z.,]+$ ]] || die "jdeps told no modules, but: $modules"
 "$java_home/bin/jlink" --output "$partial/runtime" --add-modules "$modules,$more_modules" \
   --strip-debug --no-header-files --no-man-pages --compress zip-9
-# jlink leaves the JVM's symbols, 5 MB that nothing looks at.
-strip --strip-unneeded "$partial/runtime/lib/server/libjvm.so"
+# jlink leaves the JVM's symbols, 5 MB that nothing looks at; those of ours are in the jar's copy.
+strip --strip-unneeded "$partial/runtime/lib/server/libjvm.so" "$partial/lib/libbsq.so"
 
 cp "$root"/scripts/bundle/*.sh "$partial"
 chmod +x "$partial"/run-*.sh
