@@ -113,8 +113,10 @@ TensorValue from_dlpack(void* managed) {
     fail(Code::kInvalidArgument, "byte_offset is ", array.byte_offset,
          ", which reaches past the last address");
   }
-  const void* const data =
-      array.data == nullptr ? nullptr : static_cast<const char*>(array.data) + array.byte_offset;
+  const void* const data = array.data == nullptr
+                               ? nullptr
+                               // NOLINTNEXTLINE(performance-no-int-to-ptr): any offset may be wrong
+                               : reinterpret_cast<const void*>(address + array.byte_offset);
   TensorValue value = borrow_all(dtype, device, shape, array.strides, data);
   value.owner = std::shared_ptr<const void>(managed, CallDeleter{});
   return value;
