@@ -171,7 +171,10 @@ class Tolerance:
         - The entropy loss may be small where its entropies are not, and then lacks their
           relative tolerance. Where float32 adds up equal rows to their mean, errors do not
           average out either: 290 rows needed rows / 5 roundings of the codebook entropy. It
-          gets rows / 4. A softplus changes by no more than its argument.
+          gets rows / 4. Both entropies are added up one after the other in float64, over
+          distributions and rows, and equal ones are all rounded the same way: they get one
+          of float64's roundings for each (567 single bits needed half of them). A softplus
+          changes by no more than its argument.
         - The commitment is at most 2 and gets what the golden files' scalars get; within the
           aux loss, 8 roundings: |u - q|^2 has two rounded factors, whose terms u and q, each
           rounded, are of length 1.
@@ -191,7 +194,8 @@ class Tolerance:
             parameters.entropy_size * math.log(2), math.log(1 / parameters.entropy_epsilon)
         )
         mean = rows / 4 * self.rounding * greatest_entropy
-        entropy_loss = weight * entropy + abs(parameters.diversity_gamma) * mean
+        additions = (parameters.distributions + rows) * FLOAT64.rounding * greatest_entropy
+        entropy_loss = weight * (entropy + additions) + abs(parameters.diversity_gamma) * mean
 
         slope = 4 * parameters.inv_temperature / math.sqrt(parameters.code_dim)
         below = max(0.0, math.log(EPSILON / parameters.entropy_epsilon))
