@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -252,6 +253,65 @@ TEST(types_of_16_bits) {
       check_same(actual, expected, 0);
     }
   });
+}
+
+// Kernels read and write adjacent rows many elements at once, where these are aligned for it.
+TEST(adjacent_rows_at_any_address) {
+  struct Sizes {
+    int64_t dim;
+    int64_t group_size;
+    int64_t rows;
+  };
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  bsq_options kernels = options_for(1);
+  kernels.entropy_form = BSQ_ENTROPY_ANALYTICAL;
+  kernels.implementation = BSQ_IMPLEMENTATION_KERNELS;
+  for (const Sizes& sizes :
+       {Sizes{1, 1, 9001}, Sizes{13, 13, 701}, Sizes{16, 8, 530}, Sizes{57, 19, 155},
+        Sizes{257, 1, 33}, Sizes{513, 27, 17}, Sizes{1001, 7, 9}, Sizes{4096, 32, 3}}) {
+    kernels.code_dim = sizes.dim;
+    kernels.group_size = sizes.group_size;
+    const int64_t elements = sizes.dim * sizes.rows;
+    std::vector<double> values = Random(sizes.dim).normals<double>(elements + 3);
+    // In the first block, at the end of another one, and beyond the last vector.
+    values[5] = kInfinity;
+    values[static_cast<size_t>(elements / 2)] = std::numeric_limits<double>::quiet_NaN();
+    values[static_cast<size_t>(elements / 2 + 1)] = -kInfinity;
+    values[static_cast<size_t>(elements - 1)] = -kInfinity;
+    for (const int32_t dtype : {BSQ_FLOAT32, BSQ_FLOAT64, BSQ_FLOAT16, BSQ_BFLOAT16}) {
+      const Tensor memory = convert(tensor_of(values, {elements + 3}), dtype);
+      for (const int64_t offset : {0, 1}) {
+        const int64_t bytes = elements * (dtype == BSQ_FLOAT64 ? 8 : dtype == BSQ_FLOAT32 ? 4 : 2);
+        const Tensor view = narrow(memory, 0, offset, elements);
+        const Tensor x = borrow(dtype, {sizes.rows, sizes.dim}, {}, data_of(view), bytes);
+        const auto check_same_as_operators = [&](const auto& result) {
+          bsq_options operators = kernels;
+          operators.implementation = BSQ_IMPLEMENTATION_OPERATORS;
+          const auto actual = result(kernels);
+          const auto expected = result(operators);
+          CHECK(actual.size() == expected.size());
+          CHECK(std::equal(actual.begin(), actual.end(), expected.begin(), [](auto a, auto b) {
+            return a == b || (a != a && b != b);  // NaN for NaN
+          }));
+        };
+        kernels.non_finite = BSQ_NON_FINITE_PROPAGATE;
+        check_same_as_operators(
+            [&](const bsq_options& options) { return read<int64_t>(encode(options, x)); });
+        check_same_as_operators([&](const bsq_options& options) {
+          return read<double>(quantized_of(forward(options, x)));
+        });
+        check_same_as_operators([&](const bsq_options& options) {
+          return read<double>(decode(options, encode(options, x), dtype));
+        });
+        kernels.non_finite = BSQ_NON_FINITE_REFUSE;
+        const int64_t first = 5 - offset;
+        std::ostringstream expected;
+        expected << "x[" << first / sizes.dim << ", " << first % sizes.dim << "] is inf";
+        const Outcome outcome = outcome_of([&] { read<int64_t>(encode(kernels, x)); });
+        CHECK_EQ(outcome.message.substr(0, expected.str().size()), expected.str());
+      }
+    }
+  }
 }
 
 TEST(gradients_of_other_types) {

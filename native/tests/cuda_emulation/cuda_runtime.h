@@ -80,15 +80,22 @@ T __shfl_xor_sync(unsigned /*lanes*/, T value, int lane_mask) {
                                          (threadIdx.x % 32) ^ static_cast<unsigned>(lane_mask));
 }
 
-inline unsigned __ballot_sync(unsigned /*lanes*/, bool vote) {
-  unsigned votes = 0;
+// A lane beyond the last leaves the value as it is.
+template <class T>
+T __shfl_down_sync(unsigned /*lanes*/, T value, unsigned lanes_down) {
+  const unsigned lane = threadIdx.x % 32;
+  return ::bsq::cuda_emulation::exchange(value, lane + lanes_down < 32 ? lane + lanes_down : lane);
+}
+
+inline int __any_sync(unsigned /*lanes*/, bool vote) {
+  bool any = false;
   ::bsq::cuda_emulation::lane_slot(threadIdx.x % 32) = vote ? 1 : 0;
   ::bsq::cuda_emulation::warp_barrier();
   for (unsigned lane = 0; lane < 32; ++lane) {
-    votes |= static_cast<unsigned>(::bsq::cuda_emulation::lane_slot(lane)) << lane;
+    any = any || ::bsq::cuda_emulation::lane_slot(lane) != 0;
   }
   ::bsq::cuda_emulation::warp_barrier();
-  return votes;
+  return any ? 1 : 0;
 }
 
 inline int __ffs(unsigned bits) { return __builtin_ffs(static_cast<int>(bits)); }
@@ -116,6 +123,12 @@ inline long long __double_as_longlong(double value) {
 inline unsigned long long atomicMin(unsigned long long* address, unsigned long long value) {
   const unsigned long long old = *address;
   *address = value < old ? value : old;
+  return old;
+}
+
+inline unsigned atomicOr(unsigned* address, unsigned value) {
+  const unsigned old = *address;
+  *address = old | value;
   return old;
 }
 
