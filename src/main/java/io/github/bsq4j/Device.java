@@ -4,6 +4,7 @@ import static java.util.Objects.requireNonNull;
 
 import io.github.bsq4j.internal.NativeCalls;
 import io.github.bsq4j.internal.NativeLibrary;
+import java.io.Serializable;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.regex.Matcher;
@@ -17,7 +18,7 @@ import java.util.regex.Pattern;
  * @param index the number that the CUDA driver gives the device in this process, from 0; 0 for the
  *     CPU
  */
-public record Device(Type type, int index) {
+public record Device(Type type, int index) implements Serializable {
   /** The kinds of devices. */
   public enum Type {
     /** The processor, and Java's own memory. */

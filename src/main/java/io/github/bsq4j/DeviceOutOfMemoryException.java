@@ -15,7 +15,7 @@ public final class DeviceOutOfMemoryException extends BsqException {
 
   private static final long UNKNOWN = -1;
 
-  private final transient Device device; // whose name the message has
+  private final Device device;
   private final long requestedBytes;
   private final long freeBytes;
   private final long totalBytes;

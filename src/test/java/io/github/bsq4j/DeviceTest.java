@@ -6,6 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.ObjectInputStream;
+import java.io.ObjectOutputStream;
 import java.lang.foreign.Arena;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
@@ -130,7 +134,7 @@ class DeviceTest {
   }
 
   @Test
-  void memoryThatCannotBeHadIsToldInNumbers() {
+  void memoryThatCannotBeHadIsToldInNumbers() throws Exception {
     long size = 1L << 60;
     try (Arena arena = Arena.ofConfined()) {
       DeviceOutOfMemoryException e =
@@ -151,6 +155,28 @@ class DeviceTest {
               + total
               + " bytes are free; smaller batches need less, and freed tensors give theirs back",
           e.getMessage());
+      assertSame(e, copyOf(e));
+    }
+  }
+
+  private static void assertSame(
+      DeviceOutOfMemoryException expected, DeviceOutOfMemoryException actual) {
+    assertEquals(expected.getMessage(), actual.getMessage());
+    assertEquals(expected.code(), actual.code());
+    assertEquals(expected.device(), actual.device());
+    assertEquals(expected.requestedBytes(), actual.requestedBytes());
+    assertEquals(expected.freeBytes(), actual.freeBytes());
+    assertEquals(expected.totalBytes(), actual.totalBytes());
+  }
+
+  /** As another process gets it. */
+  private static DeviceOutOfMemoryException copyOf(DeviceOutOfMemoryException e) throws Exception {
+    var bytes = new ByteArrayOutputStream();
+    try (var out = new ObjectOutputStream(bytes)) {
+      out.writeObject(e);
+    }
+    try (var in = new ObjectInputStream(new ByteArrayInputStream(bytes.toByteArray()))) {
+      return (DeviceOutOfMemoryException) in.readObject();
     }
   }
 

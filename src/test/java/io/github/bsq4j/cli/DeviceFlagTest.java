@@ -3,7 +3,7 @@ package io.github.bsq4j.cli;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
-import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.bsq4j.Batch;
 import io.github.bsq4j.BinarySphericalQuantizer;
@@ -116,16 +116,13 @@ class DeviceFlagTest {
 
   @Test
   void onAGpuEverythingRuns() {
-    if (Device.cuda(0).isAvailable()) {
-      String expected = Cli.run("encode", EXAMPLE).assertText();
-      assertEquals(
-          expected.lines().limit(5).toList(),
-          Cli.run("encode", EXAMPLE, "--device=cuda").assertText().lines().limit(5).toList());
-      Cli.run("verify", GOLDEN, "--device=cuda").assertText();
-      Cli.run("bench", "--device=cuda", "--seconds=0.01").assertText();
-      Cli.run("bench", "--device=cuda", "--seconds=0.01", "--reference").assertText();
-    } else {
-      assertTrue(Device.cuda(0).problem().isPresent());
-    }
+    assumeTrue(Device.cuda(0).isAvailable(), () -> Device.cuda(0).problem().orElseThrow());
+    String expected = Cli.run("encode", EXAMPLE).assertText();
+    assertEquals(
+        expected.lines().limit(5).toList(),
+        Cli.run("encode", EXAMPLE, "--device=cuda").assertText().lines().limit(5).toList());
+    Cli.run("verify", GOLDEN, "--device=cuda").assertText();
+    Cli.run("bench", "--device=cuda", "--seconds=0.01").assertText();
+    Cli.run("bench", "--device=cuda", "--seconds=0.01", "--reference").assertText();
   }
 }
