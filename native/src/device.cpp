@@ -92,6 +92,23 @@ DeviceMemory memory(const Device& device) {
   return device.type == DeviceType::kCpu ? host_memory() : cuda_memory(device.index);
 }
 
+Shortage shortage(const Device& device, int64_t requested_bytes) {
+  DeviceMemory left;
+  try {
+    left = memory(device);
+  } catch (const std::exception&) {  // it needs a little memory itself
+    left = {};
+  }
+  return {static_cast<int32_t>(device.type), device.index, requested_bytes, left.free, left.total};
+}
+
+std::string advice(const Shortage& shortage) {
+  return (shortage.free_bytes < 0 ? ""
+                                  : text(": ", shortage.free_bytes, " of its ",
+                                         shortage.total_bytes, " bytes are free")) +
+         "; smaller batches need less, and freed tensors give theirs back";
+}
+
 void describe(const Device& device, bsq_device_info* info) {
   const uint64_t size = checked_struct_size(info, "bsq_device_info", sizeof(bsq_device_info));
   const CudaDescription description =

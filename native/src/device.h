@@ -6,6 +6,7 @@
 
 #include "bsq/bsq.h"
 #include "cuda_driver.h"
+#include "error.h"
 
 namespace bsq {
 
@@ -35,6 +36,10 @@ inline constexpr Device kCpu{};
 [[nodiscard]] Device checked_device(int32_t device_type, int32_t device_index);
 
 [[nodiscard]] DeviceMemory memory(const Device& device);
+
+// What is known where a device has no more memory, and, for messages, what to do about it.
+[[nodiscard]] Shortage shortage(const Device& device, int64_t requested_bytes);
+[[nodiscard]] std::string advice(const Shortage& shortage);
 
 void describe(const Device& device, bsq_device_info* info);
 

@@ -84,25 +84,6 @@ Stack arguments(const char* name, const Args&... args) {
   return stack;
 }
 
-// What is known where a device has no more memory.
-Shortage shortage(const Device& device, int64_t requested_bytes) {
-  DeviceMemory left;
-  try {
-    left = memory(device);
-  } catch (const std::exception&) {  // it needs a little memory itself
-    left = {};
-  }
-  return {static_cast<int32_t>(device.type), device.index, requested_bytes, left.free, left.total};
-}
-
-// What to do about it, for messages.
-std::string advice(const Shortage& shortage) {
-  return (shortage.free_bytes < 0 ? ""
-                                  : text(": ", shortage.free_bytes, " of its ",
-                                         shortage.total_bytes, " bytes are free")) +
-         "; smaller batches need less, and freed tensors give theirs back";
-}
-
 // The device of the first tensor, which is where operators take memory; none for others.
 inline std::optional<Device> device_of() { return std::nullopt; }
 template <class First, class... Rest>

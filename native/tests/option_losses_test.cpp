@@ -155,6 +155,21 @@ void check_many_rows(int64_t codebooks, int64_t groups, int64_t bits) {
   check_against_oracle(given);
 }
 
+// More rows of single bits than a block of the CUDA kernels adds up.
+template <class T>
+void check_many_single_bits() {
+  Case<T> given;
+  given.options = options_for(6);
+  given.options.group_size = 3;
+  given.options.codebooks = 2;
+  given.options.entropy_form = BSQ_ENTROPY_ANALYTICAL;
+  given.options.inverse_temperature = 2;
+  given.copies = {5000, 1, 3100, 999};
+  given.rows = Random(6).normals<T>(4 * row_length(given.options));
+  given.what = "many single bits";
+  check_against_oracle(given);
+}
+
 // The largest code, and groups of the largest size: 64 of them in float32 alone, as that takes
 // long.
 template <class T>
@@ -257,6 +272,10 @@ TEST(many_rows_in_groups) {
   }
 }
 
+TEST(many_single_bits) {
+  check_many_single_bits<float>();
+  check_many_single_bits<double>();
+}
 TEST(large_codes_float32) { check_large_codes<float>(); }
 TEST(large_codes_float64) { check_large_codes<double>(); }
 TEST(special_rows_float32) { check_special_rows<float>(); }

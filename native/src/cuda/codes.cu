@@ -13,13 +13,7 @@ constexpr int kWordBits = 32;
 constexpr int kWords = kBlockElements / kWordBits;
 constexpr int kByteBits = 8;
 
-// Adjacent elements that a thread loads or stores at once.
-template <class T, int kSize>
-struct alignas(sizeof(T) * kSize) Vector {
-  T values[kSize];
-};
-
-// Of 16 bytes, the most there can be.
+// The size of a vector of 16 bytes, the most that a thread loads or stores at once.
 template <class T>
 constexpr int kWidest = 16 / static_cast<int>(sizeof(T));
 
@@ -156,8 +150,6 @@ inline __device__ void report(Evidence* evidence, uint64_t position) {
   }
 }
 
-inline __device__ double quiet_nan() { return __longlong_as_double(0x7ff8000000000000LL); }
-
 // What quantized is of a component of a code that is not finite: see cpu::quantize_non_finite.
 inline __device__ double lost_component(bool code_has_nan, double value, double scale) {
   return code_has_nan || isinf(value) ? quiet_nan() : -scale;
@@ -257,7 +249,7 @@ __global__ void quantize_adjacent(QuantizeWork work, int block_codes, Divisor co
     if (e < elements) {
       const auto value = number(x[e]);
       set_bits(signs, e, value > least_one ? 1 : 0);
-      
+
       if (!isfinite(value)) {
         set_bits(not_finite, e, 1);
         any_lost = 1;

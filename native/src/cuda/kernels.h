@@ -1,16 +1,19 @@
 // The CUDA kernels, as plain functions that put them on a stream. This header is all that the C++
 // side and nvcc's side share: plain structs, device pointers, no LibTorch.
 //
-// Nothing here allocates, waits or throws. Functions return NULL, or what CUDA says of a launch
-// that failed. Work of no rows is not launched. tests/cuda_emulation runs the same sources on the
-// CPU.
+// Nothing here allocates, waits or throws. Functions return what CUDA says of a launch that failed.
+// Work of no rows is not launched. tests/cuda_emulation runs the same sources on the CPU.
 #pragma once
 
 #include <cstdint>
 
 namespace bsq::cuda {
 
-using Failure = const char*;
+// No text: none.
+struct Failure {
+  const char* text = nullptr;
+  bool out_of_memory = false;
+};
 
 enum class Element : int32_t { kFloat32, kFloat64, kFloat16, kBFloat16 };
 
@@ -140,8 +143,21 @@ template <class C>
 [[nodiscard]] Failure entropies(const Chunk& chunk, const Floor& floor, const Factors<C>& factors,
                                 double* entropies, void* stream);
 
-// *sum += values[count], always in the same order.
-[[nodiscard]] Failure add_up(const double* values, int64_t count, double* sum, void* stream);
+struct PartialSums {
+  const double* values = nullptr;
+  int64_t count = 0;
+};
+
+// The header of loss sums: how many rows count, of how many the entropies are, and their sums.
+struct HeaderSums {
+  PartialSums entropies{};
+  PartialSums distances{};
+  const double* rows = nullptr;
+  const double* entropy_rows = nullptr;
+  double* sums = nullptr;  // what is there is added to
+};
+
+[[nodiscard]] Failure add_to_header(const HeaderSums& work, void* stream);
 
 // sums[distributions, elements] += the sums of products[distributions, splits, elements].
 template <class C>
@@ -149,9 +165,11 @@ template <class C>
                                    int64_t elements, double* sums, void* stream);
 
 // sums[distributions, 2] += the sums over rows of a chunk's trailing factors, of single bits.
+// partials[distributions, single_bit_splits, 2] is scratch.
+[[nodiscard]] int64_t single_bit_splits(const Chunk& chunk);
 template <class C>
-[[nodiscard]] Failure add_single_bits(const Chunk& chunk, const C* trailing, double* sums,
-                                      void* stream);
+[[nodiscard]] Failure add_single_bits(const Chunk& chunk, const C* trailing, double* partials,
+                                      double* sums, void* stream);
 
 // Of loss sums.
 struct LossFormula {
@@ -168,10 +186,8 @@ struct LossFormula {
   bool commits;
 };
 
-// sums[0] and [1] are *rows and *entropy_rows; if propagate, all but these are NaN where the others
-// of the header are not finite.
-[[nodiscard]] Failure finish_sums(const double* rows, const double* entropy_rows, bool propagate,
-                                  int64_t sums_size, double* sums, void* stream);
+// Where the sums of the header are not finite, all others become NaN, too.
+[[nodiscard]] Failure propagate_nan(int64_t sums_size, double* sums, void* stream);
 
 [[nodiscard]] int64_t term_partials(int64_t sums_size);
 
@@ -185,16 +201,13 @@ struct LossWeights {
   double commitment;  // of u - q
 };
 
-// From sums and, for softplus, their terms.
-[[nodiscard]] Failure loss_weights(const LossFormula& formula, const double* sums,
-                                   const double* terms, double grad_aux_loss, LossWeights* weights,
-                                   void* stream);
-
-// slopes[sums_size - 4]: -diversity_gamma * the codebook entropy's derivatives by each mean
-// probability, less -log epsilon, which no logit sees.
+// From sums and, for softplus, their terms: the weights, and slopes[sums_size - 4], which are
+// -diversity_gamma * the codebook entropy's derivatives by each mean probability, less -log
+// epsilon, which no logit sees.
 template <class C>
-[[nodiscard]] Failure codebook_slopes(const LossFormula& formula, const Floor& floor,
-                                      const double* sums, C* slopes, void* stream);
+[[nodiscard]] Failure weigh_losses(const LossFormula& formula, const Floor& floor,
+                                   const double* sums, const double* terms, double grad_aux_loss,
+                                   LossWeights* weights, C* slopes, void* stream);
 
 // Of a chunk's logits: the gradient of the entropy loss over weights->entropy.
 template <class C>

@@ -22,14 +22,17 @@
 
 namespace bsq::cuda {
 
+inline Failure failure_of(cudaError_t error) {
+  return error == cudaSuccess
+             ? Failure{}
+             : Failure{cudaGetErrorString(error), error == cudaErrorMemoryAllocation};
+}
+
 constexpr int kBlock = 256;
 constexpr int kWarp = 32;
 constexpr unsigned kAllLanes = 0xffffffffU;
 
-inline Failure launched() {
-  const cudaError_t error = cudaGetLastError();
-  return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
-}
+inline Failure launched() { return failure_of(cudaGetLastError()); }
 
 __host__ __device__ constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -41,6 +44,14 @@ inline unsigned grid_of(int64_t blocks) {
 }
 
 // Elements
+
+// Adjacent ones that a thread loads or stores at once.
+template <class T, int kSize>
+struct alignas(sizeof(T) * kSize) Vector {
+  T values[kSize];
+};
+
+inline __device__ double quiet_nan() { return __longlong_as_double(0x7ff8000000000000LL); }
 
 inline __device__ double as_double(const void* data, Element type, int64_t i) {
   switch (type) {

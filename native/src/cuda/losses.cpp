@@ -150,6 +150,28 @@ class FactorTensors {
   Tensor trailing_;
 };
 
+// The memory of the partial sums that kernels leave for a chunk of the most rows.
+class Partials {
+ public:
+  Partials(const Chunk& chunk, const Device& device)
+      : distances_(factor_partials(chunk)),
+        entropies_(entropy_partials(chunk)),
+        values_(empty({distances_ + entropies_ + single_bits(chunk)}, DType::kFloat64, device)) {}
+
+  [[nodiscard]] double* distances() const { return mutable_data<double>(values_); }
+  [[nodiscard]] double* entropies() const { return distances() + distances_; }
+  [[nodiscard]] double* single_bits() const { return entropies() + entropies_; }
+
+ private:
+  static int64_t single_bits(const Chunk& chunk) {
+    return chunk.bits == 1 ? chunk.distributions * single_bit_splits(chunk) * 2 : 0;
+  }
+
+  int64_t distances_;
+  int64_t entropies_;
+  Tensor values_;
+};
+
 // Calls body(chunk) for all rows.
 template <class Body>
 void for_each_chunk(const Chunk& all, const Sizes& sizes, const Body& body) {
@@ -177,21 +199,25 @@ Tensor loss_sums(const Options& options, const Rows& x, const CountedRows& count
   if (x.count() > 0) {
     const Chunk all = chunk_of(options, x, counted);
     const FactorTensors<C> factors(options, sizes, device);
-    Chunk first = all;
-    first.rows = sizes.chunk_rows;
-    const Tensor partials =
-        empty({std::max(factor_partials(first), entropy_partials(first))}, DType::kFloat64, device);
-    auto* const partial = mutable_data<double>(partials);
+    Chunk largest = all;
+    largest.rows = sizes.chunk_rows;
+    const Partials partials(largest, device);
     for_each_chunk(all, sizes, [&](const Chunk& chunk) {
-      const auto check = [&](Failure failure) { scope.check(failure, "the losses"); };
-      check(expand(chunk, floor, factors.get(), partial, scope.stream()));
+      const auto check = [&](const Failure& failure) { scope.check(failure, "the losses"); };
+      check(expand(chunk, floor, factors.get(), partials.distances(), scope.stream()));
+      check(entropies(chunk, floor, factors.get(), partials.entropies(), scope.stream()));
+      HeaderSums of_chunk{};
+      of_chunk.entropies = {partials.entropies(), entropy_partials(chunk)};
       if (chunk.commits) {
-        check(add_up(partial, factor_partials(chunk), header + 3, scope.stream()));
+        of_chunk.distances = {partials.distances(), factor_partials(chunk)};
       }
-      check(entropies(chunk, floor, factors.get(), partial, scope.stream()));
-      check(add_up(partial, entropy_partials(chunk), header + 2, scope.stream()));
+      of_chunk.rows = data<double>(counted.count);
+      of_chunk.entropy_rows = data<double>(counted.drawn_count);
+      of_chunk.sums = header;
+      check(add_to_header(of_chunk, scope.stream()));
       if (sizes.bits == 1) {
-        check(add_single_bits(chunk, data<C>(factors.trailing()), probabilities, scope.stream()));
+        check(add_single_bits(chunk, data<C>(factors.trailing()), partials.single_bits(),
+                              probabilities, scope.stream()));
         return;
       }
       const int64_t matrices = sizes.distributions * sizes.splits;
@@ -201,12 +227,11 @@ Tensor loss_sums(const Options& options, const Rows& x, const CountedRows& count
       check(add_products(data<C>(products), sizes.distributions, sizes.splits,
                          sizes.leading * sizes.trailing, probabilities, scope.stream()));
     });
+    if (options.propagate_non_finite) {
+      scope.check(propagate_nan(options.loss_sums_size(), header, scope.stream()), "the loss sums");
+    }
   }
-  scope.check(
-      finish_sums(data<double>(counted.count), data<double>(counted.drawn_count),
-                  options.propagate_non_finite, options.loss_sums_size(), header, scope.stream()),
-      "the loss sums");
-  return sums;
+  return sums;  // zeros where there are no rows
 }
 
 // See operators::loss_terms.
@@ -241,12 +266,10 @@ class LossGradient {
     sample_weight_ = static_cast<C>(formula.sample_entropy_weight / formula.weight_scale);
     // Without softplus, the terms are not looked at.
     const Tensor terms = options.softplus ? loss_terms(options, sums) : sums;
-    scope.check(loss_weights(formula, data<double>(sums), data<double>(terms), grad_aux_loss,
-                             mutable_data<LossWeights>(weights_), scope.stream()),
-                "the loss weights");
-    scope.check(codebook_slopes(formula, floor_, data<double>(sums), mutable_data<C>(slopes_),
-                                scope.stream()),
-                "the codebook entropy's slopes");
+    scope.check(
+        weigh_losses(formula, floor_, data<double>(sums), data<double>(terms), grad_aux_loss,
+                     mutable_data<LossWeights>(weights_), mutable_data<C>(slopes_), scope.stream()),
+        "the loss weights");
   }
 
   [[nodiscard]] const Sizes& sizes() const { return sizes_; }
@@ -274,7 +297,7 @@ class LossGradient {
   }
 
  private:
-  void check(Failure failure) const { scope_.check(failure, "the losses' gradient"); }
+  void check(const Failure& failure) const { scope_.check(failure, "the losses' gradient"); }
 
   Sizes sizes_;
   Floor floor_;

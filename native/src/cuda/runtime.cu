@@ -1,16 +1,14 @@
-#include <cuda_runtime.h>
-
+#include "cuda/launch.cuh"
 #include "cuda/runtime.h"
 
 namespace bsq::cuda {
 namespace {
 
-const char* told(cudaError_t error) {
-  if (error == cudaSuccess) {
-    return nullptr;
+Failure told(cudaError_t error) {
+  if (error != cudaSuccess) {
+    static_cast<void>(cudaGetLastError());  // or the next launch would be taken for failed
   }
-  static_cast<void>(cudaGetLastError());  // or the next launch would be taken for failed
-  return cudaGetErrorString(error);
+  return failure_of(error);
 }
 
 }  // namespace
@@ -34,8 +32,8 @@ int32_t compute_capability(int32_t device) {
   return known ? 10 * major + minor : 0;
 }
 
-const char* get_device(int32_t* device) { return told(cudaGetDevice(device)); }
+Failure get_device(int32_t* device) { return told(cudaGetDevice(device)); }
 
-const char* set_device(int32_t device) { return told(cudaSetDevice(device)); }
+Failure set_device(int32_t device) { return told(cudaSetDevice(device)); }
 
 }  // namespace bsq::cuda

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "cuda/kernels.h"
+
 namespace bsq::cuda {
 
 // The CUDA versions of the kernels and of the driver, as CUDA packs them: 13000 is 13.0. 0: none.
@@ -13,8 +15,8 @@ namespace bsq::cuda {
 // A device's compute capability, 10 * major + minor; 0 where it cannot be had.
 [[nodiscard]] int32_t compute_capability(int32_t device);
 
-// The device that kernels are launched on by this thread. Return NULL, or what CUDA says.
-[[nodiscard]] const char* get_device(int32_t* device);
-[[nodiscard]] const char* set_device(int32_t device);
+// The device that kernels are launched on by this thread.
+[[nodiscard]] Failure get_device(int32_t* device);
+[[nodiscard]] Failure set_device(int32_t device);
 
 }  // namespace bsq::cuda

@@ -1,5 +1,8 @@
 #include "cuda/scope.h"
 
+#include <string>
+
+#include "device.h"
 #include "error.h"
 
 #ifndef BSQ_CUDA_EMULATED
@@ -39,10 +42,17 @@ void* Scope::stream() const {
 
 #endif
 
-void Scope::check(Failure failure, const char* what) const {
-  if (failure != nullptr) {
-    fail(Code::kDeviceError, "CUDA failed to launch ", what, " on ", name(device_), ": ", failure);
+void Scope::check(const Failure& failure, const char* what) const {
+  if (failure.text == nullptr) {
+    return;
   }
+  const std::string message =
+      text("CUDA failed to launch ", what, " on ", name(device_), ": ", failure.text);
+  if (failure.out_of_memory) {
+    const Shortage known = shortage(device_, -1);
+    fail(known, message, advice(known));
+  }
+  fail(Code::kDeviceError, message);
 }
 
 }  // namespace bsq::cuda

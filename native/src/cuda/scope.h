@@ -22,7 +22,7 @@ class Scope {
   [[nodiscard]] void* stream() const;
 
   // Throws Error for a launch that failed; `what` names it.
-  void check(Failure failure, const char* what) const;
+  void check(const Failure& failure, const char* what) const;
 
  private:
   Device device_;

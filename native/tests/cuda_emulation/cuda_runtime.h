@@ -9,6 +9,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 
@@ -171,10 +172,16 @@ inline __nv_bfloat16 __float2bfloat16_rn(float value) {
 
 using cudaStream_t = void*;
 
-enum cudaError_t { cudaSuccess = 0 };
+enum cudaError_t { cudaSuccess = 0, cudaErrorMemoryAllocation = 2 };
 
-inline cudaError_t cudaGetLastError() { return cudaSuccess; }
-inline const char* cudaGetErrorString(cudaError_t /*error*/) { return "no error"; }
+// Launches fail as a test has asked for.
+inline cudaError_t cudaGetLastError() {
+  const char* const error = std::getenv("BSQ_EMULATED_CUDA_ERROR");
+  return error == nullptr ? cudaSuccess : static_cast<cudaError_t>(std::atoi(error));
+}
+inline const char* cudaGetErrorString(cudaError_t error) {
+  return error == cudaErrorMemoryAllocation ? "out of memory" : "an illegal memory access";
+}
 
 inline cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t /*stream*/) {
   std::memset(memory, value, bytes);

@@ -1,0 +1,127 @@
+// Sums over the pairs of a leading and a trailing code of a distribution. What a team does for one
+// is what operators/distributions.h and cpu/row_kernels.h do in other ways: see design notes there.
+// Here all pairs are multiplied out, but for leading codes whose largest product is below the
+// floor's cutoff, of which there are many at the usual inverse temperatures.
+#pragma once
+
+#include "cuda/teams.cuh"
+
+namespace bsq::cuda {
+
+// Bits of a factor of the largest distribution with losses, 24.
+constexpr int kHalfBits = 12;
+
+// Sums over some bits of what their codes contribute: of the codes that differ in bit k from the
+// row's own, the likeliest one. With that, the rounding of the likeliest code's contribution, which
+// is nearly all of it where a row is nearly certain, cancels out in no sum.
+template <class C>
+struct FlippedSums {
+  // bits: [count, 2], the probabilities of each to be 0 and 1.
+  __device__ void begin(const C* bits, int count_of_bits) {
+    count = count_of_bits;
+    own = 0;
+    for (int k = 0; k < count; ++k) {
+      own |= (bits[2 * k + 1] > bits[2 * k] ? 1U : 0U) << (count - 1 - k);
+    }
+    for (int k = 0; k < kHalfBits; ++k) {
+      sums[k] = 0;
+    }
+  }
+
+  __device__ void add(uint32_t code, C value) {
+    const uint32_t flipped = code ^ own;
+#pragma unroll
+    for (int k = 0; k < kHalfBits; ++k) {
+      if (k < count && (flipped >> k & 1U) != 0) {
+        sums[k] += value;
+      }
+    }
+  }
+
+  uint32_t own;
+  int count;
+  C sums[kHalfBits];  // of bit count - 1 - k
+};
+
+// What lanes add up of a distribution's entropy, the sum of -p * log of what the floor makes of p.
+template <class C>
+struct EntropySums {
+  double above = 0;  // of p * log, p >= cutoff
+  double below = 0;  // of p
+};
+
+// Goes through the pairs of codes of a distribution: with kGradient adds p * gradient to the sums
+// of flipped bits, without adds to the entropy.
+template <class C, bool kAdds, bool kGradient>
+__device__ void add_pairs(const Chunk& chunk, const Floor& floor, const C* leading,
+                          const C* log_leading, const C* trailing, int lane, int width,
+                          EntropySums<C>* entropy, FlippedSums<C>* by_leading,
+                          FlippedSums<C>* by_trailing, C* total) {
+  const auto rows = static_cast<int>(chunk.leading());
+  const auto columns = static_cast<int>(chunk.trailing());
+  const auto cutoff = static_cast<C>(floor.cutoff);
+  const auto epsilon = static_cast<C>(floor.epsilon);
+  const auto log_epsilon = static_cast<C>(floor.log_epsilon);
+  for (int begin = 0; begin < columns; begin += kColumns * width) {
+    C p[kColumns];
+    C log_p[kColumns];
+    C sums[kColumns];
+    C largest = 0;
+    C all = 0;
+    for (int t = 0; t < kColumns; ++t) {
+      const int j = begin + t * width + lane;
+      p[t] = j < columns ? trailing[j] : C{0};
+      log_p[t] = kAdds || p[t] == 0 ? C{0} : log(p[t]);
+      sums[t] = 0;
+      largest = p[t] > largest ? p[t] : largest;
+      all += p[t];
+    }
+    largest = team_max(largest, width);
+    // Groups of leading codes: too many products are not added up in float32.
+    for (int group = 0; group < rows; group += kWarp) {
+      C above = 0;
+      C below = 0;
+      for (int i = group; i < rows && i < group + kWarp; ++i) {
+        const C p_leading = leading[i];
+        if (p_leading * largest < cutoff) {
+          below += p_leading * all;
+          continue;
+        }
+        const C log_p_leading = kAdds ? C{0} : log_leading[i];
+        C sum = 0;
+        for (int t = 0; t < kColumns; ++t) {
+          const C product = p_leading * p[t];
+          if (product >= cutoff) {
+            const C logarithm = kAdds ? log(product + epsilon) : log_p_leading + log_p[t];
+            if (kGradient) {
+              const C slope =
+                  log_epsilon - logarithm - (kAdds ? product / (product + epsilon) : C{1});
+              const C value = product * slope;
+              sums[t] += value;
+              sum += value;
+            } else {
+              above += product * logarithm;
+            }
+          } else {
+            below += product;
+          }
+        }
+        if (kGradient) {
+          by_leading->add(static_cast<uint32_t>(i), sum);
+          *total += sum;
+        }
+      }
+      if (!kGradient) {
+        entropy->above += above;
+        entropy->below += below;
+      }
+    }
+    if (kGradient) {
+      for (int t = 0; t < kColumns; ++t) {
+        by_trailing->add(static_cast<uint32_t>(begin + t * width + lane), sums[t]);
+      }
+    }
+  }
+}
+
+}  // namespace bsq::cuda
