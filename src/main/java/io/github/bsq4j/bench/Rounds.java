@@ -13,7 +13,13 @@ final class Rounds {
   /** In how many parts the time for a work is divided. */
   private static final int PARTS = 40;
 
+  /** Where rounds are shorter than the warm-up was, on a machine that was busy then. */
+  private static final int MOST_ROUNDS = 4 * PARTS;
+
   private static final int MOST_REPETITIONS = 1 << 30;
+
+  /** In seconds: what took longer was no short work that another process came between. */
+  private static final double LONGEST_INTERRUPTION = 0.1;
 
   /**
    * The threads of LibTorch, ours or the reference's, wait for more work by spinning, for some
@@ -26,8 +32,8 @@ final class Rounds {
   private Rounds() {}
 
   /**
-   * Times works, after a warm-up, for at least this many seconds each on average, and at least nine
-   * rounds.
+   * Times works, after a warm-up, for at least this many seconds each on average, in nine rounds to
+   * {@value #MOST_ROUNDS}.
    */
   static Rounds of(double seconds, Work... works) {
     int[] repetitions = new int[works.length];
@@ -36,7 +42,8 @@ final class Rounds {
     }
     Rounds result = new Rounds();
     double spent = 0;
-    while (result.rounds.size() < LEAST_ROUNDS || spent < seconds * works.length) {
+    while (result.rounds.size() < LEAST_ROUNDS
+        || (spent < seconds * works.length && result.rounds.size() < MOST_ROUNDS)) {
       double[] round = new double[works.length];
       for (int i = 0; i < works.length; i++) {
         settle();
@@ -49,14 +56,19 @@ final class Rounds {
     return result;
   }
 
-  /** How often the work must be repeated to last as long as that. */
+  /** How often the work must be repeated to last as long as that, also when nothing delays it. */
   private static int warmUp(Work work, double seconds) {
     work.seconds(1); // touches its memory, and has it compiled
     int repetitions = 1;
-    while (work.seconds(repetitions) < seconds && repetitions < MOST_REPETITIONS) {
+    while (repetitions < MOST_REPETITIONS && !lasts(work, repetitions, seconds)) {
       repetitions *= 2;
     }
     return repetitions;
+  }
+
+  private static boolean lasts(Work work, int repetitions, double seconds) {
+    double once = work.seconds(repetitions);
+    return once >= seconds && (once > LONGEST_INTERRUPTION || work.seconds(repetitions) >= seconds);
   }
 
   private static void settle() {

@@ -51,6 +51,23 @@ class RoundsTest {
   }
 
   @Test
+  void anInterruptionIsNoWarmUp() {
+    int[] calls = new int[1];
+    Rounds rounds =
+        Rounds.of(
+            0.4, // a fortieth is 10 ms
+            repetitions -> calls[0]++ == 1 ? 0.05 : 0.001 * repetitions);
+    assertEquals(25, rounds.count()); // of 16 repetitions each
+  }
+
+  @Test
+  void endsWhereTheWarmUpTookTooLong() {
+    int[] calls = new int[1];
+    Rounds rounds = Rounds.of(0.4, repetitions -> calls[0]++ < 2 ? 1 : 1e-9);
+    assertEquals(160, rounds.count());
+  }
+
+  @Test
   void timesACall() {
     int[] calls = new int[1];
     assertTrue(Work.of(() -> calls[0]++).seconds(5) > 0);
