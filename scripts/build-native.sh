@@ -79,7 +79,7 @@ case $action in
       mv "$packaged.partial" "$packaged"
     fi
     ;;
-  test) ctest --preset "$preset" ;;
+  test) ctest --preset "$preset" --parallel "$(nproc)" ;;
   print-preload)
     # The sanitizer's runtime must be in a process from its start, and looks for libstdc++'s throw only
     # then; java itself needs no libstdc++.

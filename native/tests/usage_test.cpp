@@ -64,9 +64,9 @@ Counts expected_usage(const bsq_options& options, const Batch& batch, const Bits
     }
     int64_t* pair = to + 1;
     ++to[0];
-    for (size_t a = 0; a < dim; ++a) {
-      for (size_t b = a; b < dim; ++b) {
-        *pair++ += static_cast<int64_t>(bit(a) & bit(b));
+    for (size_t a = 0; a < dim; pair += dim - a, ++a) {
+      for (size_t b = a; bit(a) != 0 && b < dim; ++b) {
+        pair[b - a] += static_cast<int64_t>(bit(b));
       }
     }
   }
