@@ -8,6 +8,7 @@
 #include <memory>
 #include <sstream>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -267,20 +268,23 @@ TEST(adjacent_rows_at_any_address) {
   kernels.entropy_form = BSQ_ENTROPY_ANALYTICAL;
   kernels.implementation = BSQ_IMPLEMENTATION_KERNELS;
   for (const Sizes& sizes :
-       {Sizes{1, 1, 9001}, Sizes{13, 13, 701}, Sizes{16, 8, 530}, Sizes{57, 19, 155},
+       {Sizes{1, 1, 5001}, Sizes{13, 13, 323}, Sizes{16, 8, 530}, Sizes{57, 19, 75},
         Sizes{257, 1, 33}, Sizes{513, 27, 17}, Sizes{1001, 7, 9}, Sizes{4096, 32, 3}}) {
     kernels.code_dim = sizes.dim;
     kernels.group_size = sizes.group_size;
     const int64_t elements = sizes.dim * sizes.rows;
     std::vector<double> values = Random(sizes.dim).normals<double>(elements + 3);
-    // In the first block, at the end of another one, and beyond the last vector.
+    // In the first block, and at the end of another one.
     values[5] = kInfinity;
     values[static_cast<size_t>(elements / 2)] = std::numeric_limits<double>::quiet_NaN();
     values[static_cast<size_t>(elements / 2 + 1)] = -kInfinity;
-    values[static_cast<size_t>(elements - 1)] = -kInfinity;
     for (const int32_t dtype : {BSQ_FLOAT32, BSQ_FLOAT64, BSQ_FLOAT16, BSQ_BFLOAT16}) {
-      const Tensor memory = convert(tensor_of(values, {elements + 3}), dtype);
-      for (const int64_t offset : {0, 1}) {
+      for (const auto& [offset, tie, last] :
+           {std::tuple{0, BSQ_TIE_ONE, -1.0}, std::tuple{0, BSQ_TIE_ZERO, -kInfinity},
+            std::tuple{1, BSQ_TIE_ZERO, -1.0}}) {
+        kernels.tie = tie;
+        values[static_cast<size_t>(offset + elements - 1)] = last;  // beyond the last vector
+        const Tensor memory = convert(tensor_of(values, {elements + 3}), dtype);
         const int64_t bytes = elements * (dtype == BSQ_FLOAT64 ? 8 : dtype == BSQ_FLOAT32 ? 4 : 2);
         const Tensor view = narrow(memory, 0, offset, elements);
         const Tensor x = borrow(dtype, {sizes.rows, sizes.dim}, {}, data_of(view), bytes);

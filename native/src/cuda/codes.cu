@@ -224,7 +224,8 @@ __global__ void quantize_adjacent(QuantizeWork work, int block_codes, Divisor co
         ones |= (value > least_one ? 1U : 0U) << i;
         lost = lost || !isfinite(value);
       }
-      store_bits<kSize>(signs, of_thread + u * kStep, ones);
+      const uint32_t e = of_thread + u * kStep;
+      store_bits<kSize>(signs, e, e < in_vectors ? ones : 0);  // the 0 beyond may be a one
     }
     if (__any_sync(kAllLanes, lost)) {
 #pragma unroll
