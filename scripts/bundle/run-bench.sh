@@ -42,22 +42,31 @@ chunk() {
   [[ $chunks == "$rows" ]] || printf '%s' "$chunks"
 }
 
+# memory KEY JSON: in GB, of a GPU; nothing if it was not asked for.
+memory() {
+  local bytes
+  bytes=$(sed -nE "s/.*\"$1_device_bytes\":([0-9]+).*/\1/p" <<<"$2")
+  [[ -z $bytes ]] || LC_ALL=C awk -v bytes="$bytes" 'BEGIN { printf "%.3f", bytes * 1e-9 }'
+}
+
 # row WORK KEY: a row of the table, if that was timed.
 row() {
-  local ours theirs times=
+  local ours theirs copy times=
   ours=$(median "$2_ms" "$run")
   [[ -n $ours ]] || return 0
   theirs=$(median "reference_$2_ms" "$run")
   [[ -z $theirs ]] || times=$(median "$2_ratio" "$run")
-  LC_ALL=C printf '%-18s %10d %4d %14.4f %14s %10s %12s\n' "$1" "$rows" "$code_dim" "$ours" \
+  copy=$(median "$2_copy_ratio" "$run")
+  LC_ALL=C printf '%-18s %10d %4d %14.4f %14s %10s %12s %8s %9s\n' "$1" "$rows" "$code_dim" "$ours" \
     "${theirs:+$(LC_ALL=C printf %.4f "$theirs")}" "${times:+$(LC_ALL=C printf %.1f "$times")}" \
-    "$(chunk "$2" "$run")"
+    "$(chunk "$2" "$run")" "${copy:+$(LC_ALL=C printf %.2f "$copy")}" "$(memory "$2" "$run")"
 }
 
 table=$results/bench.txt
 {
   printf 'bsq4j on %s, %s\n' "$device" "$(date --utc +%F)"
-  printf '%-18s %10s %4s %14s %14s %10s %12s\n' work rows D 'median ms' 'PyTorch ms' 'times' 'in chunks of'
+  printf '%-18s %10s %4s %14s %14s %10s %12s %8s %9s\n' work rows D 'median ms' 'PyTorch ms' 'times' \
+    'in chunks of' 'of copy' 'memory GB'
 } >"$table"
 runs=()
 failures=0

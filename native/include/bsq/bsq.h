@@ -130,7 +130,8 @@ BSQ_API bsq_status* bsq_device_check(int32_t device_type, int32_t device_index);
 
 /*
  * The name of what computes on devices of this type unless options ask for another, with the reason
- * where it is not kernels; "none" for an unknown type. Borrowed: static, never freed.
+ * where it is not kernels, and the devices for which it is something else than for the first;
+ * "none" for an unknown type. Borrowed: static, never freed.
  */
 BSQ_API const char* bsq_device_implementation(int32_t device_type);
 
@@ -595,10 +596,11 @@ BSQ_API bsq_status* bsq_host_nearest(int64_t code_bytes, int64_t queries, const 
  * Functions that make an object store it in *out, which is NULL after a failure.
  *
  * Values that are refused (a row that is not finite, an index out of range, loss sums that no rows
- * have) make CPU kernels fail at once. Operators never wait for a device, so there the result
- * carries the finding, and so does everything computed from it: bsq_tensor_read, bsq_tensor_check
- * and bsq_quantization_losses, which do wait, then fail with BSQ_INVALID_ARGUMENT, the position and
- * the value. Positions are those in a matrix of rows: all leading dimensions count as one.
+ * have) make CPU kernels fail at once. CUDA kernels and operators never wait for a device: the
+ * result carries the finding, and so does everything computed from it: bsq_tensor_read,
+ * bsq_tensor_check and bsq_quantization_losses, which do wait, then fail with BSQ_INVALID_ARGUMENT,
+ * the position and the value. Positions are those in a matrix of rows: all leading dimensions count
+ * as one.
  */
 typedef struct bsq_tensor bsq_tensor;
 

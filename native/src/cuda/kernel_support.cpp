@@ -91,11 +91,30 @@ std::string kernels_problem(int32_t /*device_index*/) {
 
 #endif
 
+namespace {
+
+std::string implementation_on(int32_t device_index) {
+  const std::string problem = kernels_problem(device_index);
+  return problem.empty() ? "CUDA kernels" : "LibTorch operators (" + problem + ")";
+}
+
+}  // namespace
+
 const char* implementation() {
   static const std::string text = [] {
-    const bool knows = !kBuiltIn || cuda_devices().count > 0;
-    const std::string problem = knows ? kernels_problem(0) : "";
-    return problem.empty() ? std::string("CUDA kernels") : "LibTorch operators (" + problem + ")";
+    const int32_t count = cuda_devices().count;
+    if (kBuiltIn && count == 0) {
+      return std::string("CUDA kernels");  // on devices that can be used
+    }
+    const std::string on_first = implementation_on(0);
+    std::string on_all = on_first;
+    for (int32_t i = 1; i < count; ++i) {
+      const std::string on_this = implementation_on(i);
+      if (on_this != on_first) {
+        on_all += "; on cuda:" + std::to_string(i) + " " + on_this;
+      }
+    }
+    return on_all;
   }();
   return text.c_str();
 }

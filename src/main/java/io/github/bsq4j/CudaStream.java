@@ -12,8 +12,8 @@ import java.util.concurrent.Callable;
  *
  * <p>{@link #run} makes it the current stream of the calling thread: all that this library, and
  * LibTorch, compute on the device in {@code work} goes there. Nothing waits at its end. A tensor
- * that was made on one stream may be used on another, or by another library, after the thread that
- * made it has called {@link #synchronize()}; what reads values into Java waits by itself. Its arena
+ * that was made on one stream may be used or read on another, or by another library, after {@link
+ * #synchronize()}: what reads values into Java waits for the current stream alone. Its arena
  * may close once the other stream has been synchronized, too: memory is reused in the order of the
  * stream that a tensor was made on.
  *
@@ -50,7 +50,10 @@ public final class CudaStream {
     return device;
   }
 
-  /** The {@code cudaStream_t}, for other native libraries. */
+  /**
+   * The {@code cudaStream_t}, for other native libraries, as {@code torch.cuda.ExternalStream} for
+   * example. Theirs cannot be made current here.
+   */
   public MemorySegment pointer() {
     return pointer;
   }
@@ -75,6 +78,7 @@ public final class CudaStream {
    * As {@link #run}, with a result.
    *
    * @throws IllegalStateException on a virtual thread, which may go on as another native thread
+   * @throws Exception what the work throws
    */
   public <T> T call(Callable<T> work) throws Exception {
     requireNonNull(work, "work");

@@ -9,7 +9,8 @@ public enum Implementation {
   AUTOMATIC,
   /**
    * This library's own kernels. Where there are none, calls fail with {@link
-   * BsqException.Code#UNSUPPORTED}.
+   * BsqException.Code#UNSUPPORTED}. On the CPU, a value that is refused is reported at once; on a
+   * GPU they wait for nothing, as OPERATORS do.
    */
   KERNELS,
   /**

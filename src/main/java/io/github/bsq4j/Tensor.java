@@ -26,9 +26,10 @@ import java.util.Arrays;
  * for.
  *
  * <p><b>Waiting.</b> Nothing waits for a GPU except what reads values: {@link #check}, {@link
- * #asSegment}, {@link #toFloatArray} and its siblings, and {@link #to(Arena, Device)} the CPU.
- * Where a tensor comes from values that are refused, these throw a {@link BsqException} with the
- * position and the value, unless the call that computed it could tell already.
+ * #asSegment}, {@link #toFloatArray} and its siblings, and {@link #to(Arena, Device)} from or to
+ * the CPU. They wait for the stream that is current for their thread. Where a tensor comes from
+ * values that are refused, all but {@code to} throw a {@link BsqException} with the position and
+ * the value, unless the call that computed it could tell already.
  *
  * <p>All methods throw {@link NullPointerException} for null, which they name, and {@link
  * DeviceOutOfMemoryException}, which tells how much there was, where memory cannot be had. Methods
@@ -237,6 +238,10 @@ public final class Tensor {
    * arena closes, on the thread that closes it; later where an export of {@link #toDlpack} shares
    * the memory. Where this method throws, {@code managed} is still the caller's; after it returns,
    * the caller must not use it any more.
+   *
+   * <p>From Python: the address is that of {@code PyCapsule_GetPointer(capsule,
+   * "dltensor_versioned")} of {@code tensor.detach().__dlpack__(max_version=(1, 0))}; rename the
+   * capsule to {@code used_dltensor_versioned} afterwards, or both free it.
    *
    * <p>Whoever writes to the memory changes the tensor; all but views copies what it needs. On a
    * GPU the elements must be ready for the {@linkplain CudaStream stream} that is current for this
