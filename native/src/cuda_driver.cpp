@@ -120,16 +120,21 @@ std::optional<int> cu_device(int32_t index) {
   return call<CuDeviceGet>("cuDeviceGet", &device, index) ? std::optional(device) : std::nullopt;
 }
 
+// Whether this process uses the device already: whether it has its primary context.
+bool is_active(int device) {
+  unsigned flags = 0;
+  int active = 0;
+  return call<CuDevicePrimaryCtxGetState>("cuDevicePrimaryCtxGetState", device, &flags, &active) &&
+         active != 0;
+}
+
 // The primary context, which LibTorch uses, current for this thread as long as this lives. Where
 // this process has none yet, none is made.
 class ExistingContext {
  public:
   explicit ExistingContext(int device) : device_(device) {
-    unsigned flags = 0;
-    int active = 0;
     void* context = nullptr;
-    if (call<CuDevicePrimaryCtxGetState>("cuDevicePrimaryCtxGetState", device, &flags, &active) &&
-        active != 0) {
+    if (is_active(device)) {
       retained_ = call<CuDevicePrimaryCtxRetain>("cuDevicePrimaryCtxRetain", &context, device);
       current_ = retained_ && call<CuCtxPushCurrent>("cuCtxPushCurrent_v2", context);
     }
@@ -161,6 +166,11 @@ class ExistingContext {
 const CudaDevices& cuda_devices() {
   static const CudaDevices devices = ask();
   return devices;
+}
+
+bool cuda_has_context(int32_t index) {
+  const std::optional<int> device = cu_device(index);
+  return device && is_active(*device);
 }
 
 DeviceMemory cuda_memory(int32_t index) {

@@ -19,8 +19,11 @@ struct DeviceMemory {  // in bytes, -1 where unknown
   int64_t free = -1;
 };
 
-// Of one of cuda_devices. What is free is known where this process has used the device before: to
-// ask needs a context, and to make one would take hundreds of megabytes of the device.
+// Whether this process uses one of cuda_devices already: what needs a context makes one, which
+// takes hundreds of megabytes of the device.
+[[nodiscard]] bool cuda_has_context(int32_t index);
+
+// Of one of cuda_devices. What is free is known where there is a context.
 [[nodiscard]] DeviceMemory cuda_memory(int32_t index);
 
 struct CudaDescription {

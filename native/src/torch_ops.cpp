@@ -406,4 +406,6 @@ Tensor index_select(const Tensor& a, int64_t dim, const Tensor& index) {
 }
 Tensor matmul(const Tensor& a, const Tensor& b) { return call("aten::matmul", "", a, b); }
 
+Tensor bmm(const Tensor& a, const Tensor& b) { return call("aten::bmm", "", a, b); }
+
 }  // namespace bsq

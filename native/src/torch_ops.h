@@ -112,5 +112,7 @@ void copy(const Tensor& from, const Tensor& to);
 [[nodiscard]] Tensor gather(const Tensor& a, int64_t dim, const Tensor& index);
 [[nodiscard]] Tensor index_select(const Tensor& a, int64_t dim, const Tensor& index);
 [[nodiscard]] Tensor matmul(const Tensor& a, const Tensor& b);
+// Of as many matrices each: [n, i, j] and [n, j, k].
+[[nodiscard]] Tensor bmm(const Tensor& a, const Tensor& b);
 
 }  // namespace bsq

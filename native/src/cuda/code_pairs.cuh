@@ -31,8 +31,8 @@ struct FlippedSums {
   __device__ void add(uint32_t code, C value) {
     const uint32_t flipped = code ^ own;
 #pragma unroll
-    for (int k = 0; k < kHalfBits; ++k) {
-      if (k < count && (flipped >> k & 1U) != 0) {
+    for (int k = 0; k < kHalfBits; ++k) {  // those from `count` on are never flipped
+      if ((flipped & (1U << k)) != 0) {
         sums[k] += value;
       }
     }
@@ -42,6 +42,12 @@ struct FlippedSums {
   int count;
   C sums[kHalfBits];  // of bit count - 1 - k
 };
+
+// The votes of the lanes of this one's team.
+inline __device__ unsigned of_team(unsigned votes, int lane, int width) {
+  const unsigned first = threadIdx.x % kWarp - lane;
+  return votes >> first & (kAllLanes >> (kWarp - width));
+}
 
 // What lanes add up of a distribution's entropy, the sum of -p * log of what the floor makes of p.
 template <class C>
@@ -67,7 +73,7 @@ __device__ void add_pairs(const Chunk& chunk, const Floor& floor, const C* leadi
     C log_p[kColumns];
     C sums[kColumns];
     C largest = 0;
-    C all = 0;
+    C all = 0;  // their sum
     for (int t = 0; t < kColumns; ++t) {
       const int j = begin + t * width + lane;
       p[t] = j < columns ? trailing[j] : C{0};
@@ -77,38 +83,45 @@ __device__ void add_pairs(const Chunk& chunk, const Floor& floor, const C* leadi
       all += p[t];
     }
     largest = team_max(largest, width);
+    all = team_sum(all, width);
     // Groups of leading codes: too many products are not added up in float32.
     for (int group = 0; group < rows; group += kWarp) {
       C above = 0;
       C below = 0;
-      for (int i = group; i < rows && i < group + kWarp; ++i) {
-        const C p_leading = leading[i];
-        if (p_leading * largest < cutoff) {
-          below += p_leading * all;
-          continue;
+      for (int first = group; first < rows && first < group + kWarp; first += width) {
+        // Each lane looks at one of them. Few are worth more, at the usual inverse temperatures.
+        const C p_mine = first + lane < rows ? leading[first + lane] : C{0};
+        const bool skips = p_mine * largest < cutoff;  // not NaN
+        if (skips) {
+          below += p_mine * all;
         }
-        const C log_p_leading = kAdds ? C{0} : log_leading[i];
-        C sum = 0;
-        for (int t = 0; t < kColumns; ++t) {
-          const C product = p_leading * p[t];
-          if (product >= cutoff) {
-            const C logarithm = kAdds ? log(product + epsilon) : log_p_leading + log_p[t];
-            if (kGradient) {
-              const C slope =
-                  log_epsilon - logarithm - (kAdds ? product / (product + epsilon) : C{1});
-              const C value = product * slope;
-              sums[t] += value;
-              sum += value;
+        const unsigned votes = __ballot_sync(kAllLanes, !skips && first + lane < rows);
+        for (unsigned left = of_team(votes, lane, width); left != 0; left &= left - 1) {
+          const int i = first + __ffs(static_cast<int>(left)) - 1;
+          const C p_leading = leading[i];
+          const C log_p_leading = kAdds ? C{0} : log_leading[i];
+          C sum = 0;
+          for (int t = 0; t < kColumns; ++t) {
+            const C product = p_leading * p[t];
+            if (product >= cutoff) {
+              const C logarithm = kAdds ? log(product + epsilon) : log_p_leading + log_p[t];
+              if (kGradient) {
+                const C slope =
+                    log_epsilon - logarithm - (kAdds ? product / (product + epsilon) : C{1});
+                const C value = product * slope;
+                sums[t] += value;
+                sum += value;
+              } else {
+                above += product * logarithm;
+              }
             } else {
-              above += product * logarithm;
+              below += product;
             }
-          } else {
-            below += product;
           }
-        }
-        if (kGradient) {
-          by_leading->add(static_cast<uint32_t>(i), sum);
-          *total += sum;
+          if (kGradient) {
+            by_leading->add(static_cast<uint32_t>(i), sum);
+            *total += sum;
+          }
         }
       }
       if (!kGradient) {

@@ -370,12 +370,6 @@ inline __device__ bool is_no_code(const FieldFormat& format, int64_t k, uint64_t
   return ((field ^ format.mask) & ~used) != 0;
 }
 
-// The bit of component i of a field.
-inline __device__ bool bit_of(const FieldFormat& format, uint64_t field, int64_t i) {
-  const int64_t shift = format.least_first ? i : format.width - 1 - i;
-  return ((field ^ format.mask) >> shift & 1U) != 0;
-}
-
 // A block for each block_codes codes. kSize: of the vectors that these are aligned for.
 template <class T, int kSize>
 __global__ void dequantize_adjacent(DequantizeWork work, int block_codes, Divisor fields_of_code) {
@@ -424,30 +418,31 @@ __global__ void dequantize_adjacent(DequantizeWork work, int block_codes, Diviso
   }
 }
 
-// Positions are the fastest, as they are in channel-first tensors.
+// Rows of any strides, as quantize_strided.
 template <class T>
 __global__ void dequantize_strided(DequantizeWork work) {
   const FieldFormat& format = work.format;
   auto* const quantized = static_cast<T*>(work.quantized.data);
   const T one = to_element<T>(work.scale);
   const T zero = to_element<T>(-work.scale);
-  const int64_t length = work.row_codes * format.code_dim;
-  const int64_t positions = work.quantized.positions;
-  const int64_t elements = work.codes * format.code_dim;
-  for (int64_t t = int64_t{blockIdx.x} * kBlock + threadIdx.x; t < elements;
+  const int64_t rows = work.codes / work.row_codes;
+  for (int64_t t = int64_t{blockIdx.x} * kBlock + threadIdx.x; t < work.codes;
        t += int64_t{gridDim.x} * kBlock) {
-    const int64_t position = t % positions;
-    const int64_t component = t / positions % length;
-    const int64_t row = t / positions / length * positions + position;
-    const int64_t code = row * work.row_codes + component / format.code_dim;
-    const int64_t d = component % format.code_dim;
-    const int64_t k = d / format.width;
-    const uint64_t field = load_field(format, work.fields, code * format.fields + k);
-    if (d == k * format.width && is_no_code(format, k, field)) {
-      report(work.evidence, static_cast<uint64_t>(code * format.fields + k));
+    const int64_t row = t % rows;
+    const int64_t codebook = t / rows;
+    const int64_t place = (row * work.row_codes + codebook) * format.fields;
+    T* to = quantized + offset_of(work.quantized, row) +
+            codebook * format.code_dim * work.quantized.component_stride;
+    for (int64_t k = 0; k < format.fields; ++k) {
+      const uint64_t field = load_field(format, work.fields, place + k);
+      if (is_no_code(format, k, field)) {
+        report(work.evidence, static_cast<uint64_t>(place + k));
+      }
+      const uint64_t bits = bits_of(format, field);
+      for (int i = 0; i < field_bits(format, k); ++i, to += work.quantized.component_stride) {
+        *to = (bits >> i & 1U) != 0 ? one : zero;
+      }
     }
-    quantized[offset_of(work.quantized, row) + component * work.quantized.component_stride] =
-        bit_of(format, field, d % format.width) ? one : zero;
   }
 }
 
@@ -481,8 +476,7 @@ void launch(const QuantizeWork& work, void* stream) {
 template <class T>
 void launch(const DequantizeWork& work, void* stream) {
   if (!work.contiguous) {
-    BSQ_LAUNCH(dequantize_strided<T>, grid_of(divide_up(work.codes * work.format.code_dim, kBlock)),
-               kBlock, stream, work);
+    BSQ_LAUNCH(dequantize_strided<T>, grid_of(divide_up(work.codes, kBlock)), kBlock, stream, work);
     return;
   }
   const int block_codes = block_codes_of(work.format);

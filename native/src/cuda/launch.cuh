@@ -93,17 +93,23 @@ __device__ int64_t offset_of(const View& view, int64_t row) {
 
 template <class T>
 __device__ T team_sum(T value, int width) {
-  for (int step = width / 2; step > 0; step /= 2) {
-    value += __shfl_xor_sync(kAllLanes, value, step);
+#pragma unroll
+  for (int step = kWarp / 2; step > 0; step /= 2) {
+    if (step < width) {
+      value += __shfl_xor_sync(kAllLanes, value, step);
+    }
   }
   return value;
 }
 
 template <class T>
 __device__ T team_max(T value, int width) {
-  for (int step = width / 2; step > 0; step /= 2) {
-    const T other = __shfl_xor_sync(kAllLanes, value, step);
-    value = other > value ? other : value;
+#pragma unroll
+  for (int step = kWarp / 2; step > 0; step /= 2) {
+    if (step < width) {
+      const T other = __shfl_xor_sync(kAllLanes, value, step);
+      value = other > value ? other : value;
+    }
   }
   return value;
 }

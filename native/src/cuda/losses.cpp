@@ -37,7 +37,10 @@ struct Sizes {
         trailing(int64_t{1} << (bits - bits / 2)) {
     const int64_t fitting = kChunkElements / (distributions * (leading + trailing));
     const int64_t whole = fitting / kSplitRows * kSplitRows;
-    chunk_rows = std::clamp(whole > 0 ? whole : fitting, int64_t{1}, std::max(rows, int64_t{1}));
+    const int64_t most_rows = std::max(whole > 0 ? whole : fitting, int64_t{1});
+    // As equal as can be: the last chunk takes as long as the others.
+    const int64_t chunks = std::max(int64_t{1}, (rows + most_rows - 1) / most_rows);
+    chunk_rows = std::max(int64_t{1}, (rows + chunks - 1) / chunks);
     const int64_t most_splits =
         std::max(int64_t{1}, kProductElements / (distributions * leading * trailing));
     const int64_t rows_of_split = std::clamp(chunk_rows / kSplits, kLeastSplitRows, kSplitRows);
@@ -221,9 +224,9 @@ Tensor loss_sums(const Options& options, const Rows& x, const CountedRows& count
         return;
       }
       const int64_t matrices = sizes.distributions * sizes.splits;
-      const Tensor products = matmul(
-          transposed(reshape(factors.leading(), {matrices, sizes.split_rows(), sizes.leading})),
-          reshape(factors.trailing(), {matrices, sizes.split_rows(), sizes.trailing}));
+      const Tensor products =
+          bmm(transposed(reshape(factors.leading(), {matrices, sizes.split_rows(), sizes.leading})),
+              reshape(factors.trailing(), {matrices, sizes.split_rows(), sizes.trailing}));
       check(add_products(data<C>(products), sizes.distributions, sizes.splits,
                          sizes.leading * sizes.trailing, probabilities, scope.stream()));
     });
@@ -288,8 +291,8 @@ class LossGradient {
     std::optional<Tensor> leading;
     std::optional<Tensor> trailing;
     if (sizes_.bits > 1) {
-      leading = matmul(factors_.trailing(), transposed(slopes_));
-      trailing = matmul(factors_.leading(), slopes_);
+      leading = bmm(factors_.trailing(), transposed(slopes_));
+      trailing = bmm(factors_.leading(), slopes_);
       work.leading_products = data<C>(*leading);
       work.trailing_products = data<C>(*trailing);
     }

@@ -171,8 +171,21 @@ __global__ void add_product_splits(const C* products, int64_t distributions, int
        t += int64_t{gridDim.x} * kBlock) {
     const int64_t distribution = t / elements;
     const C* const first = products + distribution * splits * elements + t % elements;
+    constexpr int kUnroll = 8;  // loads under way at once
     double sum = 0;
-    for (int64_t s = 0; s < splits; ++s) {
+    int64_t s = 0;
+    for (; s + kUnroll <= splits; s += kUnroll) {
+      C values[kUnroll];
+#pragma unroll
+      for (int u = 0; u < kUnroll; ++u) {
+        values[u] = first[(s + u) * elements];
+      }
+#pragma unroll
+      for (int u = 0; u < kUnroll; ++u) {
+        sum += values[u];
+      }
+    }
+    for (; s < splits; ++s) {
       sum += first[s * elements];
     }
     sums[t] += sum;

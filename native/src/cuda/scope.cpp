@@ -7,6 +7,7 @@
 
 #ifndef BSQ_CUDA_EMULATED
 #include "cuda/runtime.h"
+#include "cuda_driver.h"
 #include "torch_cuda.h"
 #endif
 
@@ -25,12 +26,14 @@ void* Scope::stream() const { return stream_; }
 Scope::Scope(const Device& device) : device_(device), stream_(current_stream(device)) {
   check(get_device(&previous_), "get_device");
   if (previous_ != device.index) {
+    // To make a device current is to use it, which takes hundreds of megabytes of it.
+    restores_ = cuda_has_context(previous_);
     check(set_device(device.index), "set_device");
   }
 }
 
 Scope::~Scope() {
-  if (previous_ != device_.index) {
+  if (restores_) {
     static_cast<void>(set_device(previous_));
   }
 }

@@ -7,7 +7,8 @@
 namespace bsq::cuda {
 
 // While it lives, kernels go to this device, on the stream that is LibTorch's current one there for
-// this thread. It must end on the thread that made it. Throws Error.
+// this thread. It must end on the thread that made it, whose device is then the one before, if
+// this process uses that. Throws Error.
 class Scope {
  public:
   explicit Scope(const Device& device);
@@ -27,6 +28,7 @@ class Scope {
  private:
   Device device_;
   int32_t previous_ = 0;
+  bool restores_ = false;
   void* stream_ = nullptr;
 };
 

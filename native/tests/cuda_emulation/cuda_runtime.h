@@ -88,16 +88,18 @@ T __shfl_down_sync(unsigned /*lanes*/, T value, unsigned lanes_down) {
   return ::bsq::cuda_emulation::exchange(value, lane + lanes_down < 32 ? lane + lanes_down : lane);
 }
 
-inline int __any_sync(unsigned /*lanes*/, bool vote) {
-  bool any = false;
+inline unsigned __ballot_sync(unsigned /*lanes*/, bool vote) {
+  unsigned votes = 0;
   ::bsq::cuda_emulation::lane_slot(threadIdx.x % 32) = vote ? 1 : 0;
   ::bsq::cuda_emulation::warp_barrier();
   for (unsigned lane = 0; lane < 32; ++lane) {
-    any = any || ::bsq::cuda_emulation::lane_slot(lane) != 0;
+    votes |= static_cast<unsigned>(::bsq::cuda_emulation::lane_slot(lane)) << lane;
   }
   ::bsq::cuda_emulation::warp_barrier();
-  return any ? 1 : 0;
+  return votes;
 }
+
+inline int __any_sync(unsigned lanes, bool vote) { return __ballot_sync(lanes, vote) != 0 ? 1 : 0; }
 
 inline int __ffs(unsigned bits) { return __builtin_ffs(static_cast<int>(bits)); }
 
