@@ -13,8 +13,8 @@ import java.util.concurrent.Callable;
  * <p>{@link #run} makes it the current stream of the calling thread: all that this library, and
  * LibTorch, compute on the device in {@code work} goes there. Nothing waits at its end. A tensor
  * that was made on one stream may be used or read on another, or by another library, after {@link
- * #synchronize()}: what reads values into Java waits for the current stream alone. Its arena
- * may close once the other stream has been synchronized, too: memory is reused in the order of the
+ * #synchronize()}: what reads values into Java waits for the current stream alone. Its arena may
+ * close once the other stream has been synchronized, too: memory is reused in the order of the
  * stream that a tensor was made on.
  *
  * <p>Streams come out of a pool of LibTorch's, of 32 for each device, and are never freed; more
