@@ -42,7 +42,15 @@ mkdir -p "$partial/lib/test"
 
 # The command line's libraries in lib, and what only tests need in lib/test.
 library=$root/target/classes/META-INF/native/linux-$(uname -m)/libbsq.so
-cp "$root/target/bsq4j.jar" "$library" "$root"/target/lib/*.jar "$partial/lib"
+cp "$library" "$root"/target/lib/*.jar "$partial/lib"
+# Without the library that it carries, compressed: the other copy serves.
+classes=$partial/classes
+mkdir "$classes"
+(cd "$classes" && "$java_home/bin/jar" --extract --file "$root/target/bsq4j.jar")
+rm -r "$classes/META-INF/native"
+"$java_home/bin/jar" --create --file "$partial/lib/bsq4j.jar" \
+  --manifest "$classes/META-INF/MANIFEST.MF" -C "$classes" io -C "$classes" module-info.class
+rm -r "$classes"
 for jar in "$libraries"/*.jar; do
   [[ -e $partial/lib/$(basename "$jar") ]] || cp "$jar" "$partial/lib/test"
 done
@@ -73,7 +81,7 @@ modules=$("$java_home/bin/jdeps" --ignore-missing-deps --print-module-deps --mul
 [[ $modules =~ ^[a-z.,]+$ ]] || die "jdeps told no modules, but: $modules"
 "$java_home/bin/jlink" --output "$partial/runtime" --add-modules "$modules,$more_modules" \
   --strip-debug --no-header-files --no-man-pages --compress zip-9
-# jlink leaves the JVM's symbols, 5 MB that nothing looks at; those of ours are in the jar's copy.
+# jlink leaves the JVM's symbols, 5 MB that nothing looks at; those of ours are in target/classes.
 strip --strip-unneeded "$partial/runtime/lib/server/libjvm.so" "$partial/lib/libbsq.so"
 
 cp "$root"/scripts/bundle/*.sh "$partial"
