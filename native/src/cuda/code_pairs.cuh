@@ -10,6 +10,8 @@ namespace bsq::cuda {
 
 // Bits of a factor of the largest distribution with losses, 24.
 constexpr int kHalfBits = 12;
+// As many as most have.
+constexpr int kFewBits = 8;
 
 // Sums over some bits of what their codes contribute: of the codes that differ in bit k from the
 // row's own, the likeliest one. With that, the rounding of the likeliest code's contribution, which
@@ -26,21 +28,27 @@ struct FlippedSums {
     for (int k = 0; k < kHalfBits; ++k) {
       sums[k] = 0;
     }
+    total = 0;
   }
 
   __device__ void add(uint32_t code, C value) {
     const uint32_t flipped = code ^ own;
 #pragma unroll
-    for (int k = 0; k < kHalfBits; ++k) {  // those from `count` on are never flipped
-      if ((flipped & (1U << k)) != 0) {
+    for (int k = 0; k < kHalfBits; ++k) {
+      if (k == kFewBits && count <= kFewBits) {
+        break;
+      }
+      if ((flipped & (1U << k)) != 0) {  // those from `count` on never are, but with a value of 0
         sums[k] += value;
       }
     }
+    total += value;
   }
 
   uint32_t own;
   int count;
   C sums[kHalfBits];  // of bit count - 1 - k
+  C total;            // of all codes
 };
 
 // The votes of the lanes of this one's team.
@@ -56,18 +64,27 @@ struct EntropySums {
   double below = 0;  // of p
 };
 
+// What lanes add up of a distribution's gradient.
+template <class C>
+struct GradientSums {
+  C entropy_weight;
+  const C* trailing_products;  // of the codebook entropy: see GradientWork
+  FlippedSums<C> by_leading;
+  FlippedSums<C> by_trailing;
+};
+
 // Goes through the pairs of codes of a distribution: with kGradient adds p * gradient to the sums
-// of flipped bits, without adds to the entropy.
+// of flipped bits, the trailing products' share included, without adds to the entropy.
 template <class C, bool kAdds, bool kGradient>
 __device__ void add_pairs(const Chunk& chunk, const Floor& floor, const C* leading,
-                          const C* log_leading, const C* trailing, int lane, int width,
-                          EntropySums<C>* entropy, FlippedSums<C>* by_leading,
-                          FlippedSums<C>* by_trailing, C* total) {
+                          const C* trailing, int lane, int width, EntropySums<C>* entropy,
+                          GradientSums<C>* gradient) {
   const auto rows = static_cast<int>(chunk.leading());
   const auto columns = static_cast<int>(chunk.trailing());
   const auto cutoff = static_cast<C>(floor.cutoff);
   const auto epsilon = static_cast<C>(floor.epsilon);
   const auto log_epsilon = static_cast<C>(floor.log_epsilon);
+  __shared__ C log_of_lanes[kBlock];  // of the leading code that each lane looks at
   for (int begin = 0; begin < columns; begin += kColumns * width) {
     C p[kColumns];
     C log_p[kColumns];
@@ -95,11 +112,17 @@ __device__ void add_pairs(const Chunk& chunk, const Floor& floor, const C* leadi
         if (skips) {
           below += p_mine * all;
         }
+        __syncwarp();  // those before have been read
+        if (!kAdds) {
+          log_of_lanes[threadIdx.x] = p_mine == 0 ? C{0} : log(p_mine);
+        }
         const unsigned votes = __ballot_sync(kAllLanes, !skips && first + lane < rows);
+        __syncwarp();
         for (unsigned left = of_team(votes, lane, width); left != 0; left &= left - 1) {
-          const int i = first + __ffs(static_cast<int>(left)) - 1;
+          const int from = __ffs(static_cast<int>(left)) - 1;  // lane of the team
+          const int i = first + from;
           const C p_leading = leading[i];
-          const C log_p_leading = kAdds ? C{0} : log_leading[i];
+          const C log_p_leading = kAdds ? C{0} : log_of_lanes[threadIdx.x - lane + from];
           C sum = 0;
           for (int t = 0; t < kColumns; ++t) {
             const C product = p_leading * p[t];
@@ -119,8 +142,7 @@ __device__ void add_pairs(const Chunk& chunk, const Floor& floor, const C* leadi
             }
           }
           if (kGradient) {
-            by_leading->add(static_cast<uint32_t>(i), sum);
-            *total += sum;
+            gradient->by_leading.add(static_cast<uint32_t>(i), gradient->entropy_weight * sum);
           }
         }
       }
@@ -131,7 +153,10 @@ __device__ void add_pairs(const Chunk& chunk, const Floor& floor, const C* leadi
     }
     if (kGradient) {
       for (int t = 0; t < kColumns; ++t) {
-        by_trailing->add(static_cast<uint32_t>(begin + t * width + lane), sums[t]);
+        const int j = begin + t * width + lane;
+        const C product = j < columns ? p[t] * gradient->trailing_products[j] : C{0};
+        gradient->by_trailing.add(static_cast<uint32_t>(j),
+                                  gradient->entropy_weight * sums[t] + product);
       }
     }
   }

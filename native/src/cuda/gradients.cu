@@ -9,8 +9,9 @@ namespace {
 // Writes the gradients of a factor's bits: the sum over the codes with a 1, times the probability
 // of 0, less the sum over those with a 0, times the probability of 1.
 template <class C>
-__device__ void store_by_logit(const FlippedSums<C>& flipped, C total, const C* bits, int lane,
-                               int width, bool is_inside, double* by_logit) {
+__device__ void store_by_logit(const FlippedSums<C>& flipped, const C* bits, int lane, int width,
+                               bool is_inside, double* by_logit) {
+  const C total = team_sum(flipped.total, width);
 #pragma unroll
   for (int k = 0; k < kHalfBits; ++k) {
     if (k < flipped.count) {  // the same for all lanes
@@ -36,39 +37,20 @@ __global__ void distribution_gradients(Chunk chunk, Floor floor, Factors<C> fact
     const C* const bits = factors.bits + 2 * first_bit;
     const C* const leading = factors.leading + pair.place * chunk.leading();
     const C* const trailing = factors.trailing + pair.place * chunk.trailing();
-    FlippedSums<C> by_leading;
-    FlippedSums<C> by_trailing;
-    by_leading.begin(bits, leading_bits);
-    by_trailing.begin(bits + 2 * leading_bits, static_cast<int>(chunk.trailing_bits()));
-    C total = 0;
-    add_pairs<C, kAdds, true>(chunk, floor, leading,
-                              kAdds ? nullptr : factors.log_leading + pair.place * chunk.leading(),
-                              trailing, lane, width, nullptr, &by_leading, &by_trailing, &total);
-    const C weight = work.sample_entropy_weight;
-    for (int k = 0; k < kHalfBits; ++k) {
-      by_leading.sums[k] *= weight;
-      by_trailing.sums[k] *= weight;
-    }
-    total *= weight;
-    // The codebook entropy's share, of which both factors' products have the same sum.
-    C leading_total = total;
-    C trailing_total = total;
+    // The codebook entropy's share has the same sum over the codes of both factors.
+    GradientSums<C> gradient;
+    gradient.entropy_weight = work.sample_entropy_weight;
+    gradient.trailing_products = work.trailing_products + pair.place * chunk.trailing();
+    gradient.by_leading.begin(bits, leading_bits);
+    gradient.by_trailing.begin(bits + 2 * leading_bits, static_cast<int>(chunk.trailing_bits()));
+    add_pairs<C, kAdds, true>(chunk, floor, leading, trailing, lane, width, nullptr, &gradient);
     const C* const leading_products = work.leading_products + pair.place * chunk.leading();
     for (int64_t k = lane; k < chunk.leading(); k += width) {
-      const C value = leading[k] * leading_products[k];
-      by_leading.add(static_cast<uint32_t>(k), value);
-      leading_total += value;
+      gradient.by_leading.add(static_cast<uint32_t>(k), leading[k] * leading_products[k]);
     }
-    const C* const trailing_products = work.trailing_products + pair.place * chunk.trailing();
-    for (int64_t k = lane; k < chunk.trailing(); k += width) {
-      const C value = trailing[k] * trailing_products[k];
-      by_trailing.add(static_cast<uint32_t>(k), value);
-      trailing_total += value;
-    }
-    store_by_logit(by_leading, team_sum(leading_total, width), bits, lane, width, is_inside,
-                   work.by_logit + first_bit);
-    store_by_logit(by_trailing, team_sum(trailing_total, width), bits + 2 * leading_bits, lane,
-                   width, is_inside, work.by_logit + first_bit + leading_bits);
+    store_by_logit(gradient.by_leading, bits, lane, width, is_inside, work.by_logit + first_bit);
+    store_by_logit(gradient.by_trailing, bits + 2 * leading_bits, lane, width, is_inside,
+                   work.by_logit + first_bit + leading_bits);
   });
 }
 

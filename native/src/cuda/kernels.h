@@ -108,6 +108,7 @@ struct Chunk {
   [[nodiscard]] constexpr int64_t leading() const { return int64_t{1} << leading_bits(); }
   [[nodiscard]] constexpr int64_t trailing() const { return int64_t{1} << trailing_bits(); }
   [[nodiscard]] constexpr int64_t pairs() const { return rows * distributions; }
+  [[nodiscard]] constexpr int64_t places() const { return padded_rows * distributions; }
   [[nodiscard]] constexpr int64_t row_length() const { return codebooks * code_dim; }
 };
 
@@ -122,53 +123,54 @@ struct Floor {
 // What is made of a chunk's rows.
 template <class C>
 struct Factors {
-  C* bits;         // [rows, row_length, 2]: of being 0 and of being 1
-  C* leading;      // [distributions, padded_rows, 2^leading_bits]
-  C* log_leading;  // the same of its logarithms; only for a floor that does not add
-  C* trailing;     // [distributions, padded_rows, 2^trailing_bits]
+  C* bits;      // [rows, row_length, 2]: of being 0 and of being 1
+  C* leading;   // [distributions, padded_rows, 2^leading_bits]
+  C* trailing;  // [distributions, padded_rows, 2^trailing_bits]
 };
 
 // How many partial sums the functions below leave.
 [[nodiscard]] int64_t factor_partials(const Chunk& chunk);
 [[nodiscard]] int64_t entropy_partials(const Chunk& chunk);
 
-// distances, if chunk.commits: factor_partials sums of |u - q|^2 over the rows that count. A code
-// that is not finite and counts makes them NaN, its probabilities too.
+// Makes the factors. distances, if chunk.commits: factor_partials sums of |u - q|^2 over the rows
+// that count. A code that is not finite and counts makes them NaN, its probabilities too.
+// entropies, if not NULL: entropy_partials sums over the drawn rows.
 template <class C>
 [[nodiscard]] Failure expand(const Chunk& chunk, const Floor& floor, const Factors<C>& factors,
-                             double* distances, void* stream);
-
-// entropies: entropy_partials sums over the drawn rows.
-template <class C>
-[[nodiscard]] Failure entropies(const Chunk& chunk, const Floor& floor, const Factors<C>& factors,
-                                double* entropies, void* stream);
+                             double* distances, double* entropies, void* stream);
 
 struct PartialSums {
   const double* values = nullptr;
   int64_t count = 0;
 };
 
-// The header of loss sums: how many rows count, of how many the entropies are, and their sums.
+// A number of rows, which may be known on the device alone.
+struct RowCount {
+  double known = 0;
+  const double* on_device = nullptr;  // if not NULL, it counts
+};
+
+// What the header of loss sums is made of.
 struct HeaderSums {
   PartialSums entropies{};
   PartialSums distances{};
-  const double* rows = nullptr;
-  const double* entropy_rows = nullptr;
-  double* sums = nullptr;  // what is there is added to
+  RowCount rows{};          // that count
+  RowCount entropy_rows{};  // of which the entropies are
 };
 
-[[nodiscard]] Failure add_to_header(const HeaderSums& work, void* stream);
-
-// sums[distributions, elements] += the sums of products[distributions, splits, elements].
+// sums, loss sums: of products[distributions, splits, elements] over the splits, and the header.
+// is_first: nothing has been added to them yet, and what is there is not looked at.
 template <class C>
-[[nodiscard]] Failure add_products(const C* products, int64_t distributions, int64_t splits,
-                                   int64_t elements, double* sums, void* stream);
+[[nodiscard]] Failure add_to_sums(const HeaderSums& header, const C* products,
+                                  int64_t distributions, int64_t splits, int64_t elements,
+                                  bool is_first, double* sums, void* stream);
 
-// sums[distributions, 2] += the sums over rows of a chunk's trailing factors, of single bits.
+// The same where distributions are of single bits, from a chunk's trailing factors.
 // partials[distributions, single_bit_splits, 2] is scratch.
 [[nodiscard]] int64_t single_bit_splits(const Chunk& chunk);
 template <class C>
-[[nodiscard]] Failure add_single_bits(const Chunk& chunk, const C* trailing, double* partials,
+[[nodiscard]] Failure add_single_bits(const HeaderSums& header, const Chunk& chunk,
+                                      const C* trailing, double* partials, bool is_first,
                                       double* sums, void* stream);
 
 // Of loss sums.

@@ -17,10 +17,17 @@ namespace {
 using operators::CountedRows;
 using operators::Rows;
 
+#ifdef BSQ_CUDA_EMULATED  // so few that tests have several chunks
+constexpr int64_t kElements = int64_t{512} * 1024;
+#else
+constexpr int64_t kElements = int64_t{32} * 1024 * 1024;
+#endif
 // The factors of this many elements are expanded at once, which bounds the memory of a call.
-constexpr int64_t kChunkElements = int64_t{32} * 1024 * 1024;
+constexpr int64_t kChunkElements = kElements;
 // And the sums of products of this many.
-constexpr int64_t kProductElements = int64_t{32} * 1024 * 1024;
+constexpr int64_t kProductElements = kElements;
+// Forward keeps the factors for backward where they are of no more elements than this.
+constexpr int64_t kKeptElements = kElements / 8;
 // A matrix product adds up so many rows at most, where memory allows: in float32 it would lose too
 // much of a sum of very many. Of few rows it adds up fewer: several products keep all of a GPU
 // busy.
@@ -49,6 +56,9 @@ struct Sizes {
 
   [[nodiscard]] int64_t split_rows() const { return (chunk_rows + splits - 1) / splits; }
   [[nodiscard]] int64_t padded_rows() const { return splits * split_rows(); }
+  [[nodiscard]] int64_t elements() const {
+    return distributions * padded_rows() * (leading + trailing);
+  }
 
   int64_t distributions;
   int64_t bits;
@@ -126,31 +136,26 @@ template <class C>
 class FactorTensors {
  public:
   FactorTensors(const Options& options, const Sizes& sizes, const Device& device)
-      : bits_(make({sizes.chunk_rows * options.row_length(), 2}, device)),
-        leading_(make({sizes.distributions, sizes.padded_rows(), sizes.leading}, device)),
-        trailing_(make({sizes.distributions, sizes.padded_rows(), sizes.trailing}, device)) {
-    if (!options.entropy_floor.adds) {
-      log_leading_ = make({sizes.distributions, sizes.padded_rows(), sizes.leading}, device);
-    }
-  }
+      : tensors_{make({sizes.chunk_rows * options.row_length(), 2}, device),
+                 make({sizes.distributions, sizes.padded_rows(), sizes.leading}, device),
+                 make({sizes.distributions, sizes.padded_rows(), sizes.trailing}, device)} {}
+  explicit FactorTensors(operators::KeptFactors kept) : tensors_(std::move(kept)) {}
 
   [[nodiscard]] Factors<C> get() const {
-    return {mutable_data<C>(bits_), mutable_data<C>(leading_),
-            log_leading_ ? mutable_data<C>(*log_leading_) : nullptr, mutable_data<C>(trailing_)};
+    return {mutable_data<C>(tensors_.bits), mutable_data<C>(tensors_.leading),
+            mutable_data<C>(tensors_.trailing)};
   }
   // [distributions, padded_rows, size]
-  [[nodiscard]] const Tensor& leading() const { return leading_; }
-  [[nodiscard]] const Tensor& trailing() const { return trailing_; }
+  [[nodiscard]] const Tensor& leading() const { return tensors_.leading; }
+  [[nodiscard]] const Tensor& trailing() const { return tensors_.trailing; }
+  [[nodiscard]] const operators::KeptFactors& tensors() const { return tensors_; }
 
  private:
   static Tensor make(const Shape& shape, const Device& device) {
     return empty(shape, dtype_of<C>(), device);
   }
 
-  Tensor bits_;
-  Tensor leading_;
-  std::optional<Tensor> log_leading_;
-  Tensor trailing_;
+  operators::KeptFactors tensors_;
 };
 
 // The memory of the partial sums that kernels leave for a chunk of the most rows.
@@ -189,52 +194,61 @@ void for_each_chunk(const Chunk& all, const Sizes& sizes, const Body& body) {
 
 Tensor transposed(const Tensor& matrices) { return permute(matrices, {0, 2, 1}); }
 
-// The loss sums of bsq.h, float64 [loss_sums_size].
+RowCount row_count(const CountedRows& counted, const std::optional<Tensor>& marked) {
+  return {static_cast<double>(counted.all_count), marked ? data<double>(*marked) : nullptr};
+}
+
+struct LossSums {
+  Tensor sums;  // of bsq.h, float64 [loss_sums_size]
+  std::optional<operators::KeptFactors> factors = std::nullopt;
+};
+
 template <class C>
-Tensor loss_sums(const Options& options, const Rows& x, const CountedRows& counted) {
+LossSums loss_sums(const Options& options, const Rows& x, const CountedRows& counted) {
   const Device device = bsq::device(x.tensor());
+  if (x.count() == 0) {
+    return {zeros({options.loss_sums_size()}, DType::kFloat64, device)};
+  }
   const Sizes sizes(options, x.count());
   const Floor floor = floor_of<C>(options);
-  Tensor sums = zeros({options.loss_sums_size()}, DType::kFloat64, device);
-  auto* const header = mutable_data<double>(sums);
-  double* const probabilities = header + Options::kLossSumsHeader;
+  const Tensor sums = empty({options.loss_sums_size()}, DType::kFloat64, device);
+  auto* const to = mutable_data<double>(sums);
   const Scope scope(device);
-  if (x.count() > 0) {
-    const Chunk all = chunk_of(options, x, counted);
-    const FactorTensors<C> factors(options, sizes, device);
-    Chunk largest = all;
-    largest.rows = sizes.chunk_rows;
-    const Partials partials(largest, device);
-    for_each_chunk(all, sizes, [&](const Chunk& chunk) {
-      const auto check = [&](const Failure& failure) { scope.check(failure, "the losses"); };
-      check(expand(chunk, floor, factors.get(), partials.distances(), scope.stream()));
-      check(entropies(chunk, floor, factors.get(), partials.entropies(), scope.stream()));
-      HeaderSums of_chunk{};
-      of_chunk.entropies = {partials.entropies(), entropy_partials(chunk)};
-      if (chunk.commits) {
-        of_chunk.distances = {partials.distances(), factor_partials(chunk)};
-      }
-      of_chunk.rows = data<double>(counted.count);
-      of_chunk.entropy_rows = data<double>(counted.drawn_count);
-      of_chunk.sums = header;
-      check(add_to_header(of_chunk, scope.stream()));
-      if (sizes.bits == 1) {
-        check(add_single_bits(chunk, data<C>(factors.trailing()), partials.single_bits(),
-                              probabilities, scope.stream()));
-        return;
-      }
-      const int64_t matrices = sizes.distributions * sizes.splits;
-      const Tensor products =
-          bmm(transposed(reshape(factors.leading(), {matrices, sizes.split_rows(), sizes.leading})),
-              reshape(factors.trailing(), {matrices, sizes.split_rows(), sizes.trailing}));
-      check(add_products(data<C>(products), sizes.distributions, sizes.splits,
-                         sizes.leading * sizes.trailing, probabilities, scope.stream()));
-    });
-    if (options.propagate_non_finite) {
-      scope.check(propagate_nan(options.loss_sums_size(), header, scope.stream()), "the loss sums");
+  const Chunk all = chunk_of(options, x, counted);
+  const FactorTensors<C> factors(options, sizes, device);
+  Chunk largest = all;
+  largest.rows = sizes.chunk_rows;
+  largest.padded_rows = sizes.padded_rows();
+  const Partials partials(largest, device);
+  for_each_chunk(all, sizes, [&](const Chunk& chunk) {
+    const auto check = [&](const Failure& failure) { scope.check(failure, "the losses"); };
+    check(expand(chunk, floor, factors.get(), partials.distances(), partials.entropies(),
+                 scope.stream()));
+    HeaderSums header{};
+    header.entropies = {partials.entropies(), entropy_partials(chunk)};
+    if (chunk.commits) {
+      header.distances = {partials.distances(), factor_partials(chunk)};
     }
+    header.rows = row_count(counted, counted.marked_count);
+    header.entropy_rows = row_count(counted, counted.marked_drawn_count);
+    const bool is_first = chunk.begin == 0;
+    if (sizes.bits == 1) {
+      check(add_single_bits(header, chunk, data<C>(factors.trailing()), partials.single_bits(),
+                            is_first, to, scope.stream()));
+      return;
+    }
+    const int64_t matrices = sizes.distributions * sizes.splits;
+    const Tensor products =
+        bmm(transposed(reshape(factors.leading(), {matrices, sizes.split_rows(), sizes.leading})),
+            reshape(factors.trailing(), {matrices, sizes.split_rows(), sizes.trailing}));
+    check(add_to_sums(header, data<C>(products), sizes.distributions, sizes.splits,
+                      sizes.leading * sizes.trailing, is_first, to, scope.stream()));
+  });
+  if (options.propagate_non_finite) {
+    scope.check(propagate_nan(options.loss_sums_size(), to, scope.stream()), "the loss sums");
   }
-  return sums;  // zeros where there are no rows
+  const bool keeps = sizes.chunk_rows == x.count() && sizes.elements() <= kKeptElements;
+  return {sums, keeps ? std::optional(factors.tensors()) : std::nullopt};
 }
 
 // See operators::loss_terms.
@@ -254,12 +268,15 @@ Tensor loss_terms(const Options& options, const Tensor& sums) {
 template <class C>
 class LossGradient {
  public:
-  LossGradient(const Options& options, const Rows& x, const Tensor& sums, double grad_aux_loss,
+  // kept: the factors of x, if there are some.
+  LossGradient(const Options& options, const Rows& x, const Tensor& sums,
+               const std::optional<operators::KeptFactors>& kept, double grad_aux_loss,
                const Scope& scope)
       : sizes_(options, x.count()),
         floor_(floor_of<C>(options)),
         scope_(scope),
-        factors_(options, sizes_, device(sums)),
+        has_factors_(kept.has_value()),
+        factors_(kept ? FactorTensors<C>(*kept) : FactorTensors<C>(options, sizes_, device(sums))),
         by_logit_(empty({sizes_.chunk_rows, options.row_length()}, DType::kFloat64, device(sums))),
         slopes_(empty({sizes_.distributions, sizes_.leading, sizes_.trailing}, dtype_of<C>(),
                       device(sums))),
@@ -280,10 +297,12 @@ class LossGradient {
   [[nodiscard]] const LossWeights* weights() const { return data<LossWeights>(weights_); }
 
   void compute(const Chunk& chunk) const {
-    // The distances of a commitment are not wanted here.
-    Chunk without = chunk;
-    without.commits = false;
-    check(expand(without, floor_, factors_.get(), nullptr, scope_.stream()));
+    if (!has_factors_) {
+      // The distances of a commitment are not wanted here, nor entropies.
+      Chunk without = chunk;
+      without.commits = false;
+      check(expand(without, floor_, factors_.get(), nullptr, nullptr, scope_.stream()));
+    }
     GradientWork<C> work{};
     work.sample_entropy_weight = sample_weight_;
     work.slopes = data<C>(slopes_);
@@ -305,6 +324,7 @@ class LossGradient {
   Sizes sizes_;
   Floor floor_;
   const Scope& scope_;
+  bool has_factors_;
   FactorTensors<C> factors_;
   Tensor by_logit_;
   Tensor slopes_;
@@ -323,12 +343,12 @@ operators::Forward forward(const Options& options, const Rows& x,
                            const std::optional<Tensor>& mask) {
   operators::Quantized quantized = cuda::quantize(options, x);
   CountedRows counted(options, x.count(), mask, device(x.tensor()));
-  Tensor sums = with_compute_type(
+  LossSums losses = with_compute_type(
       x, [&](auto type) { return loss_sums<decltype(type)>(options, x, counted); });
-  Tensor terms = loss_terms(options, sums);
+  Tensor terms = loss_terms(options, losses.sums);
   return {std::move(quantized.rows),
           std::move(quantized.indices),
-          {std::move(counted), std::move(sums), std::move(terms)},
+          {std::move(counted), std::move(losses.sums), std::move(terms), std::move(losses.factors)},
           std::move(quantized.finding)};
 }
 
@@ -353,7 +373,8 @@ operators::Backward backward(const Options& options, const Rows& x,
     } else {
       with_compute_type(x, [&](auto type) {
         const LossGradient<decltype(type)> gradient(
-            options, x, sums == nullptr ? losses.sums : contiguous(*sums), grad_aux_loss, scope);
+            options, x, sums == nullptr ? losses.sums : contiguous(*sums), losses.factors,
+            grad_aux_loss, scope);
         work.by_logit = gradient.by_logit();
         work.weights = gradient.weights();
         for_each_chunk(all, gradient.sizes(), [&](const Chunk& chunk) {

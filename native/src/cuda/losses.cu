@@ -46,129 +46,113 @@ __global__ void bit_probabilities(Chunk chunk, int width, C* bits, double* dista
   }
 }
 
-// A factor: the products of `count` bits from `first` on, whose first is the most significant.
-template <class C>
-struct Factor {
-  int first;
-  int count;
-  C* p;
-  C* log_p;  // NULL: not wanted
-
-  // A thread has the codes that differ in the last bits alone.
-  [[nodiscard]] __host__ __device__ int bits_of_thread() const { return count < 2 ? count : 2; }
-  [[nodiscard]] __host__ __device__ int64_t threads(int64_t places) const {
-    return places << (count - bits_of_thread());
-  }
-};
-
-// Those of a thread, 2^kBits.
+// Makes a factor by a team: the products of `count` bits, whose first is the most significant. A
+// lane has 2^kBits codes at a time, which differ in the last bits alone.
 template <class C, int kBits>
-__device__ void expand_codes(const Chunk& chunk, const C* bits, const Factor<C>& factor,
-                             int64_t t) {
+__device__ void expand_codes(const C* bits, int count, bool is_zero, int lane, int width, C* p) {
   constexpr int kCodes = 1 << kBits;
-  const int upper = factor.count - kBits;
-  const auto code = static_cast<uint32_t>(t & ((int64_t{1} << upper) - 1));
-  const auto place = static_cast<uint32_t>(t >> upper);
-  const auto padded_rows = static_cast<uint32_t>(chunk.padded_rows);
-  const uint32_t row = place % padded_rows;
-  const uint32_t distribution = place / padded_rows;
-  Vector<C, kCodes> p{};
-  if (row < chunk.rows && (chunk.drawn == nullptr || chunk.drawn[chunk.begin + row])) {
-    const C* const of_bits =
-        bits + 2 * (row * chunk.row_length() + distribution * chunk.bits + factor.first);
-    p.values[0] = 1;
-    for (int k = 0; k < upper; ++k) {
-      p.values[0] *= of_bits[2 * k + (code >> (upper - 1 - k) & 1U)];
-    }
+  const int upper = count - kBits;
+  for (uint32_t code = static_cast<uint32_t>(lane); code < 1U << upper;
+       code += static_cast<uint32_t>(width)) {
+    Vector<C, kCodes> products{};
+    if (!is_zero) {
+      products.values[0] = 1;
+      for (int k = 0; k < upper; ++k) {
+        products.values[0] *= bits[2 * k + (code >> (upper - 1 - k) & 1U)];
+      }
 #pragma unroll
-    for (int k = 0; k < kBits; ++k) {  // each doubles the codes
+      for (int k = 0; k < kBits; ++k) {  // each doubles the codes
 #pragma unroll
-      for (int i = (1 << k) - 1; i >= 0; --i) {
-        const C before = p.values[i];
-        p.values[2 * i + 1] = before * of_bits[2 * (upper + k) + 1];
-        p.values[2 * i] = before * of_bits[2 * (upper + k)];
+        for (int i = (1 << k) - 1; i >= 0; --i) {
+          const C before = products.values[i];
+          products.values[2 * i + 1] = before * bits[2 * (upper + k) + 1];
+          products.values[2 * i] = before * bits[2 * (upper + k)];
+        }
       }
     }
-  }
-  reinterpret_cast<Vector<C, kCodes>*>(factor.p)[t] = p;
-  if (factor.log_p != nullptr) {
-#pragma unroll
-    for (int i = 0; i < kCodes; ++i) {
-      p.values[i] = p.values[i] == 0 ? 0 : log(p.values[i]);
-    }
-    reinterpret_cast<Vector<C, kCodes>*>(factor.log_p)[t] = p;
+    reinterpret_cast<Vector<C, kCodes>*>(p)[code] = products;
   }
 }
 
 template <class C>
-__device__ void expand_factor(const Chunk& chunk, const C* bits, const Factor<C>& factor,
-                              int64_t t) {
-  switch (factor.bits_of_thread()) {
+__device__ void expand_factor(const C* bits, int count, bool is_zero, int lane, int width, C* p) {
+  switch (count) {
     case 0:
-      return expand_codes<C, 0>(chunk, bits, factor, t);
+      return expand_codes<C, 0>(bits, count, is_zero, lane, width, p);
     case 1:
-      return expand_codes<C, 1>(chunk, bits, factor, t);
+      return expand_codes<C, 1>(bits, count, is_zero, lane, width, p);
     default:
-      return expand_codes<C, 2>(chunk, bits, factor, t);
+      return expand_codes<C, 2>(bits, count, is_zero, lane, width, p);
   }
 }
 
-template <class C>
-__global__ void expand_factors(Chunk chunk, const C* bits, Factor<C> leading, Factor<C> trailing) {
-  const int64_t places = chunk.distributions * chunk.padded_rows;
-  const int64_t of_leading = leading.threads(places);
-  const int64_t threads = of_leading + trailing.threads(places);
-  for (int64_t t = int64_t{blockIdx.x} * kBlock + threadIdx.x; t < threads;
-       t += int64_t{gridDim.x} * kBlock) {
-    if (t < of_leading) {
-      expand_factor(chunk, bits, leading, t);
-    } else {
-      expand_factor(chunk, bits, trailing, t - of_leading);
-    }
-  }
-}
-
+// The factors of the rows that are drawn, zeros for others, and their entropies, if wanted.
 template <class C, bool kAdds>
-__global__ void distribution_entropies(Chunk chunk, Floor floor, Factors<C> factors, int width,
-                                       double* entropies) {
+__global__ void distribution_factors(Chunk chunk, Floor floor, Factors<C> factors, int width,
+                                     double* entropies) {
   double sum = 0;
-  for_each_team(chunk.pairs(), width, [&](int64_t i, int lane, bool is_inside) {
-    const Pair pair(chunk, i);
-    EntropySums<C> entropy;
-    add_pairs<C, kAdds, false>(chunk, floor, factors.leading + pair.place * chunk.leading(),
-                               kAdds ? nullptr : factors.log_leading + pair.place * chunk.leading(),
-                               factors.trailing + pair.place * chunk.trailing(), lane, width,
-                               &entropy, nullptr, nullptr, nullptr);
-    if (is_inside) {
-      sum -= entropy.above + floor.log_epsilon * entropy.below;
+  for_each_team(chunk.places(), width, [&](int64_t i, int lane, bool is_inside) {
+    const Pair pair = Pair::at(chunk, i);
+    const bool is_zero =
+        pair.row >= chunk.rows || (chunk.drawn != nullptr && !chunk.drawn[chunk.begin + pair.row]);
+    const auto leading_bits = static_cast<int>(chunk.leading_bits());
+    const C* const bits =
+        factors.bits + 2 * (pair.row * chunk.row_length() + pair.distribution * chunk.bits);
+    C* const leading = factors.leading + pair.place * chunk.leading();
+    C* const trailing = factors.trailing + pair.place * chunk.trailing();
+    expand_factor(bits, leading_bits, is_zero, lane, width, leading);
+    expand_factor(bits + 2 * leading_bits, static_cast<int>(chunk.trailing_bits()), is_zero, lane,
+                  width, trailing);
+    if (entropies != nullptr) {
+      __syncwarp();  // lanes read what the others of their team wrote
+      EntropySums<C> entropy;
+      add_pairs<C, kAdds, false>(chunk, floor, leading, trailing, lane, width, &entropy, nullptr);
+      if (is_inside) {
+        sum -= entropy.above + floor.log_epsilon * entropy.below;
+      }
     }
   });
-  sum = block_sum(sum);
-  if (threadIdx.x == 0) {
-    entropies[blockIdx.x] = sum;
+  if (entropies != nullptr) {
+    sum = block_sum(sum);
+    if (threadIdx.x == 0) {
+      entropies[blockIdx.x] = sum;
+    }
   }
 }
 
-// Each of the header's sums by a block.
-__global__ void add_up_header(HeaderSums work) {
-  const bool adds_entropies = blockIdx.x == 0;
-  const PartialSums from = adds_entropies ? work.entropies : work.distances;
+__device__ double value_of(const RowCount& count) {
+  return count.on_device == nullptr ? count.known : *count.on_device;
+}
+
+// One of the two sums of the header, and how many rows it is of.
+__device__ void add_to_header(const PartialSums& from, const RowCount& rows, bool is_first,
+                              double* sum, double* count) {
   double of_thread = 0;
   for (int64_t i = threadIdx.x; i < from.count; i += kBlock) {
     of_thread += from.values[i];
   }
   const double total = block_sum(of_thread);
   if (threadIdx.x == 0) {
-    work.sums[adds_entropies ? 2 : 3] += total;
-    work.sums[adds_entropies ? 1 : 0] = adds_entropies ? *work.entropy_rows : *work.rows;
+    *sum = is_first ? total : *sum + total;
+    *count = value_of(rows);
   }
 }
 
+constexpr unsigned kHeaderBlocks = 2;
+
+// The first blocks have a sum of the header each, the others the elements.
 template <class C>
-__global__ void add_product_splits(const C* products, int64_t distributions, int64_t splits,
-                                   int64_t elements, double* sums) {
-  for (int64_t t = int64_t{blockIdx.x} * kBlock + threadIdx.x; t < distributions * elements;
-       t += int64_t{gridDim.x} * kBlock) {
+__global__ void add_up_sums(HeaderSums header, const C* products, int64_t distributions,
+                            int64_t splits, int64_t elements, bool is_first, double* sums) {
+  if (blockIdx.x == 0) {
+    return add_to_header(header.entropies, header.entropy_rows, is_first, sums + 2, sums + 1);
+  }
+  if (blockIdx.x == 1) {
+    return add_to_header(header.distances, header.rows, is_first, sums + 3, sums);
+  }
+  double* const probabilities = sums + 4;
+  for (int64_t t = int64_t{blockIdx.x - kHeaderBlocks} * kBlock + threadIdx.x;
+       t < distributions * elements; t += int64_t{gridDim.x - kHeaderBlocks} * kBlock) {
     const int64_t distribution = t / elements;
     const C* const first = products + distribution * splits * elements + t % elements;
     constexpr int kUnroll = 8;  // loads under way at once
@@ -188,7 +172,7 @@ __global__ void add_product_splits(const C* products, int64_t distributions, int
     for (; s < splits; ++s) {
       sum += first[s * elements];
     }
-    sums[t] += sum;
+    probabilities[t] = is_first ? sum : probabilities[t] + sum;
   }
 }
 
@@ -279,58 +263,38 @@ int64_t factor_partials(const Chunk& chunk) {
 }
 
 int64_t entropy_partials(const Chunk& chunk) {
-  return sum_blocks(chunk.pairs(), kBlock / pair_width(chunk));
+  return sum_blocks(chunk.places(), kBlock / pair_width(chunk));
 }
 
 int64_t single_bit_splits(const Chunk& chunk) { return divide_up(chunk.rows, kSplitRows); }
 
 template <class C>
 Failure expand(const Chunk& chunk, const Floor& floor, const Factors<C>& factors, double* distances,
-               void* stream) {
+               double* entropies, void* stream) {
   BSQ_LAUNCH(bit_probabilities<C>, grid_of(factor_partials(chunk)), kBlock, stream, chunk,
              code_width(chunk), factors.bits, distances);
-  const auto leading_bits = static_cast<int>(chunk.leading_bits());
-  const Factor<C> leading{0, leading_bits, factors.leading,
-                          floor.adds ? nullptr : factors.log_leading};
-  const Factor<C> trailing{leading_bits, static_cast<int>(chunk.trailing_bits()), factors.trailing,
-                           nullptr};
-  const int64_t places = chunk.distributions * chunk.padded_rows;
-  BSQ_LAUNCH(expand_factors<C>,
-             grid_of(divide_up(leading.threads(places) + trailing.threads(places), kBlock)), kBlock,
-             stream, chunk, factors.bits, leading, trailing);
-  return launched();
-}
-
-template <class C>
-Failure entropies(const Chunk& chunk, const Floor& floor, const Factors<C>& factors,
-                  double* entropies, void* stream) {
-  auto* const kernel =
-      floor.adds ? distribution_entropies<C, true> : distribution_entropies<C, false>;
+  auto* const kernel = floor.adds ? distribution_factors<C, true> : distribution_factors<C, false>;
   BSQ_LAUNCH(kernel, grid_of(entropy_partials(chunk)), kBlock, stream, chunk, floor, factors,
              pair_width(chunk), entropies);
   return launched();
 }
 
-Failure add_to_header(const HeaderSums& work, void* stream) {
-  BSQ_LAUNCH(add_up_header, 2, kBlock, stream, work);
+template <class C>
+Failure add_to_sums(const HeaderSums& header, const C* products, int64_t distributions,
+                    int64_t splits, int64_t elements, bool is_first, double* sums, void* stream) {
+  BSQ_LAUNCH(add_up_sums<C>, kHeaderBlocks + grid_of(divide_up(distributions * elements, kBlock)),
+             kBlock, stream, header, products, distributions, splits, elements, is_first, sums);
   return launched();
 }
 
 template <class C>
-Failure add_products(const C* products, int64_t distributions, int64_t splits, int64_t elements,
-                     double* sums, void* stream) {
-  BSQ_LAUNCH(add_product_splits<C>, grid_of(divide_up(distributions * elements, kBlock)), kBlock,
-             stream, products, distributions, splits, elements, sums);
-  return launched();
-}
-
-template <class C>
-Failure add_single_bits(const Chunk& chunk, const C* trailing, double* partials, double* sums,
-                        void* stream) {
+Failure add_single_bits(const HeaderSums& header, const Chunk& chunk, const C* trailing,
+                        double* partials, bool is_first, double* sums, void* stream) {
   const int64_t splits = single_bit_splits(chunk);
   BSQ_LAUNCH(single_bit_partials<C>, grid_of(chunk.distributions * splits), kBlock, stream, chunk,
              splits, trailing, partials);
-  return add_products<double>(partials, chunk.distributions, splits, 2, sums, stream);
+  return add_to_sums<double>(header, partials, chunk.distributions, splits, 2, is_first, sums,
+                             stream);
 }
 
 Failure propagate_nan(int64_t sums_size, double* sums, void* stream) {
@@ -350,11 +314,12 @@ Failure loss_terms(const LossFormula& formula, const Floor& floor, const double*
   return launched();
 }
 
-#define BSQ_INSTANTIATE(C)                                                                   \
-  template Failure expand(const Chunk&, const Floor&, const Factors<C>&, double*, void*);    \
-  template Failure entropies(const Chunk&, const Floor&, const Factors<C>&, double*, void*); \
-  template Failure add_products(const C*, int64_t, int64_t, int64_t, double*, void*);        \
-  template Failure add_single_bits(const Chunk&, const C*, double*, double*, void*);
+#define BSQ_INSTANTIATE(C)                                                                         \
+  template Failure expand(const Chunk&, const Floor&, const Factors<C>&, double*, double*, void*); \
+  template Failure add_to_sums(const HeaderSums&, const C*, int64_t, int64_t, int64_t, bool,       \
+                               double*, void*);                                                    \
+  template Failure add_single_bits(const HeaderSums&, const Chunk&, const C*, double*, bool,       \
+                                   double*, void*);
 BSQ_INSTANTIATE(float)
 BSQ_INSTANTIATE(double)
 #undef BSQ_INSTANTIATE

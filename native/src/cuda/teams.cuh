@@ -83,16 +83,24 @@ class UnitCode {
   double divisor_;
 };
 
-// Where a chunk's pair i of a row and a distribution is.
+// Where a chunk's pair i of a row and a distribution is. There are fewer than 2^32: each has more
+// than one element of the factors, and 64-bit divisions are slow.
 struct Pair {
   __device__ Pair(const Chunk& chunk, int64_t i)
-      : row(i % chunk.rows),
-        distribution(i / chunk.rows),
-        place(distribution * chunk.padded_rows + row) {}
+      : Pair(chunk, static_cast<uint32_t>(i), static_cast<uint32_t>(chunk.rows)) {}
+
+  // The place i, which may be beyond the last row.
+  static __device__ Pair at(const Chunk& chunk, int64_t i) {
+    return {chunk, static_cast<uint32_t>(i), static_cast<uint32_t>(chunk.padded_rows)};
+  }
 
   int64_t row;
   int64_t distribution;
   int64_t place;  // among the factors
+
+ private:
+  __device__ Pair(const Chunk& chunk, uint32_t i, uint32_t rows)
+      : row(i % rows), distribution(i / rows), place(distribution * chunk.padded_rows + row) {}
 };
 
 }  // namespace bsq::cuda

@@ -59,9 +59,12 @@ Tensor draw(const Options& options, int64_t rows, const std::optional<Tensor>& c
 }
 
 // How many rows are marked, float64 of rank 0.
-Tensor count_of(const std::optional<Tensor>& marked, int64_t rows, const Device& device) {
-  return marked ? sum(to(*marked, DType::kFloat64))
-                : scalar(static_cast<double>(rows), DType::kFloat64, device);
+std::optional<Tensor> count_of(const std::optional<Tensor>& marked) {
+  return marked ? std::optional(sum(to(*marked, DType::kFloat64))) : std::nullopt;
+}
+
+Tensor count_or_all(const std::optional<Tensor>& count, int64_t all, const Device& device) {
+  return count ? *count : scalar(static_cast<double>(all), DType::kFloat64, device);
 }
 
 }  // namespace
@@ -70,12 +73,21 @@ CountedRows::CountedRows(const Options& options, int64_t rows, const std::option
                          const Device& device)
     : counted(mask ? std::optional(logical_not(logical_not(*mask))) : std::nullopt),
       drawn(counted),
-      count(count_of(counted, rows, device)),
-      drawn_count(count) {
+      marked_count(count_of(counted)),
+      marked_drawn_count(marked_count),
+      all_count(rows) {
   if (options.entropy_fraction < 1 && rows > 0) {
-    drawn = draw(options, rows, counted, count);
-    drawn_count = count_of(drawn, rows, device);
+    drawn = draw(options, rows, counted, count(device));
+    marked_drawn_count = count_of(drawn);
   }
+}
+
+Tensor CountedRows::count(const Device& device) const {
+  return count_or_all(marked_count, all_count, device);
+}
+
+Tensor CountedRows::drawn_count(const Device& device) const {
+  return count_or_all(marked_drawn_count, all_count, device);
 }
 
 }  // namespace bsq::operators

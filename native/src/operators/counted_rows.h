@@ -17,9 +17,14 @@ struct CountedRows {
   // bool [rows]: the rows that count, and those of them that the entropies are of. Absent: all.
   std::optional<Tensor> counted;
   std::optional<Tensor> drawn;
-  // How many they are: float64 of rank 0.
-  Tensor count;
-  Tensor drawn_count;
+  // How many they are: float64 of rank 0. Absent: all.
+  std::optional<Tensor> marked_count;
+  std::optional<Tensor> marked_drawn_count;
+  int64_t all_count;
+
+  // The same where all are, too.
+  [[nodiscard]] Tensor count(const Device& device) const;
+  [[nodiscard]] Tensor drawn_count(const Device& device) const;
 };
 
 }  // namespace bsq::operators

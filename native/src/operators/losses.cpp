@@ -233,8 +233,8 @@ class LossGradient {
 Tensor loss_sums(const Options& options, const Rows& x, const CountedRows& counted) {
   Tensor sums = zeros({options.loss_sums_size()}, DType::kFloat64, device(x.tensor()));
   const SumViews views(options, sums);
-  copy(counted.count, views.rows);
-  copy(counted.drawn_count, views.entropy_rows);
+  copy(counted.count(device(sums)), views.rows);
+  copy(counted.drawn_count(device(sums)), views.entropy_rows);
   x.for_each_part(loss_chunk_rows(options), [&](const Part& part) {
     add_part(options, x.read(part), marks_of(counted.counted, part), marks_of(counted.drawn, part),
              views);
@@ -253,10 +253,12 @@ std::shared_ptr<const Finding> find_wrong_sums(const Tensor& sums, const Counted
   const Tensor rows = narrow(header, 0, 0, 1);
   const Tensor entropy_rows = narrow(header, 0, 1, 1);
   const Tensor zero = number(0, rows);
+  const Tensor count = counted.count(device(sums));
+  const Tensor drawn_count = counted.drawn_count(device(sums));
   // As LossSumsHeader checks them.
   Tensor right = equal(greater(rows, zero), greater(entropy_rows, zero));
-  for (const auto& [larger, smaller] : {std::pair{rows, counted.count},
-                                        {entropy_rows, counted.drawn_count},
+  for (const auto& [larger, smaller] : {std::pair{rows, count},
+                                        {entropy_rows, drawn_count},
                                         {rows, entropy_rows},
                                         {number(0x1p53, rows), rows}}) {
     right = bitwise_and(right, greater_equal(larger, smaller));
@@ -271,7 +273,7 @@ std::shared_ptr<const Finding> find_wrong_sums(const Tensor& sums, const Counted
   const Tensor value = index_select(not_negative, 0, position);
   right = bitwise_and(right, greater_equal(zero, to(amax(negative, 0), DType::kFloat64)));
   return std::make_shared<const Finding>(
-      Finding::Evidence{logical_not(right), counted.count, counted.drawn_count, rows},
+      Finding::Evidence{logical_not(right), count, drawn_count, rows},
       [header, position, value](const Finding::Refused& refused) {
         const Tensor on_cpu = to(header, DType::kFloat64, kCpu);
         LossSumsHeader::from(static_cast<const double*>(on_cpu.const_data_ptr()))

@@ -13,11 +13,19 @@
 
 namespace bsq::operators {
 
+// What kernels on devices keep for backward where it is small: see Factors in cuda/kernels.h.
+struct KeptFactors {
+  Tensor bits;
+  Tensor leading;
+  Tensor trailing;
+};
+
 // What is known of the losses on the device, and backward needs.
 struct DeviceLosses {
   CountedRows counted;
   Tensor sums;   // float64 [loss_sums_size]
   Tensor terms;  // float64: see loss_terms
+  std::optional<KeptFactors> factors = std::nullopt;
 };
 
 struct Forward {

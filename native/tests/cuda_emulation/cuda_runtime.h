@@ -74,6 +74,7 @@ using std::log;
 using std::sqrt;
 
 inline void __syncthreads() { ::bsq::cuda_emulation::block_barrier(); }
+inline void __syncwarp() { ::bsq::cuda_emulation::warp_barrier(); }
 
 template <class T>
 T __shfl_xor_sync(unsigned /*lanes*/, T value, int lane_mask) {
