@@ -805,7 +805,9 @@ BSQ_API bsq_status* bsq_tensor_nearest(const bsq_tensor* queries, const bsq_tens
 
 /*
  * The results of a forward pass. Immutable; it keeps all that backward needs, so x and mask may be
- * freed. Where operators compute, that is the loss sums too: K * G * 2^group_size doubles.
+ * freed. Where operators or CUDA kernels compute, that is the loss sums too: K * G * 2^group_size
+ * doubles. Kernels also keep what backward would compute again, where that is little: 56 MB at
+ * most.
  */
 typedef struct bsq_quantization bsq_quantization;
 
