@@ -806,8 +806,7 @@ BSQ_API bsq_status* bsq_tensor_nearest(const bsq_tensor* queries, const bsq_tens
 /*
  * The results of a forward pass. Immutable; it keeps all that backward needs, so x and mask may be
  * freed. Where operators or CUDA kernels compute, that is the loss sums too: K * G * 2^group_size
- * doubles. Kernels also keep what backward would compute again, where that is little: 56 MB at
- * most.
+ * doubles. Kernels also keep up to 34 MB that backward would compute again.
  */
 typedef struct bsq_quantization bsq_quantization;
 

@@ -38,7 +38,8 @@ constexpr int64_t kSplits = 64;
 // Chunks share the memory of their tensors, one after the other on the stream.
 struct Sizes {
   Sizes(const Options& options, int64_t rows)
-      : distributions(options.row_distributions()),
+      : row_length(options.row_length()),
+        distributions(options.row_distributions()),
         bits(options.entropy_bits()),
         leading(int64_t{1} << (bits / 2)),
         trailing(int64_t{1} << (bits - bits / 2)) {
@@ -56,10 +57,12 @@ struct Sizes {
 
   [[nodiscard]] int64_t split_rows() const { return (chunk_rows + splits - 1) / splits; }
   [[nodiscard]] int64_t padded_rows() const { return splits * split_rows(); }
+  // Of a chunk's factors.
   [[nodiscard]] int64_t elements() const {
-    return distributions * padded_rows() * (leading + trailing);
+    return chunk_rows * row_length * 2 + distributions * padded_rows() * (leading + trailing);
   }
 
+  int64_t row_length;
   int64_t distributions;
   int64_t bits;
   int64_t leading;
@@ -135,8 +138,8 @@ Chunk chunk_of(const Options& options, const Rows& x, const CountedRows& counted
 template <class C>
 class FactorTensors {
  public:
-  FactorTensors(const Options& options, const Sizes& sizes, const Device& device)
-      : tensors_{make({sizes.chunk_rows * options.row_length(), 2}, device),
+  FactorTensors(const Sizes& sizes, const Device& device)
+      : tensors_{make({sizes.chunk_rows * sizes.row_length, 2}, device),
                  make({sizes.distributions, sizes.padded_rows(), sizes.leading}, device),
                  make({sizes.distributions, sizes.padded_rows(), sizes.trailing}, device)} {}
   explicit FactorTensors(operators::KeptFactors kept) : tensors_(std::move(kept)) {}
@@ -215,7 +218,7 @@ LossSums loss_sums(const Options& options, const Rows& x, const CountedRows& cou
   auto* const to = mutable_data<double>(sums);
   const Scope scope(device);
   const Chunk all = chunk_of(options, x, counted);
-  const FactorTensors<C> factors(options, sizes, device);
+  const FactorTensors<C> factors(sizes, device);
   Chunk largest = all;
   largest.rows = sizes.chunk_rows;
   largest.padded_rows = sizes.padded_rows();
@@ -276,7 +279,7 @@ class LossGradient {
         floor_(floor_of<C>(options)),
         scope_(scope),
         has_factors_(kept.has_value()),
-        factors_(kept ? FactorTensors<C>(*kept) : FactorTensors<C>(options, sizes_, device(sums))),
+        factors_(kept ? FactorTensors<C>(*kept) : FactorTensors<C>(sizes_, device(sums))),
         by_logit_(empty({sizes_.chunk_rows, options.row_length()}, DType::kFloat64, device(sums))),
         slopes_(empty({sizes_.distributions, sizes_.leading, sizes_.trailing}, dtype_of<C>(),
                       device(sums))),

@@ -12,7 +12,7 @@ import java.util.Arrays;
  * be closed before, and so may a mask. It lives in the arena that {@link
  * BinarySphericalQuantizer#forward(Arena, Tensor)} was given, by the rules of {@link Tensor}, is
  * immutable, and may be shared by all threads that the arena admits. On a GPU it also keeps what
- * the backward pass would compute again, where that is little: at most 56 MB.
+ * the backward pass would compute again, where that is little: at most 34 MB.
  *
  * <p>Losses wait for the device, and throw a {@link BsqException} where x has values that are
  * refused, unless forward itself did.
