@@ -183,8 +183,9 @@ class Tolerance:
           weights and d theta / d u = 4 * beta / sqrt(D), over the number of rows and
           codebooks. What is added up is p * (ln p - ln e): nearly nothing in wide, soft
           groups where e is 1e-5, but p * ln(1e-5 / e) more where e is less. Of that it gets
-          sqrt(2^g) / 8 roundings, for the kernels add up one half of the bits one code after
-          the other (sqrt(2^g) / 16 were needed, in groups of 15 and 16 bits).
+          sqrt(2^g) / 4 roundings, for the kernels add up one half of the bits one code after
+          the other (50 of 64 were needed, in a zero row with groups of 16 bits, where all
+          codes are equal and so are their roundings).
           That of the commitment gets 8 of its length, which is at most 4.
         """
         unit = self.rounding * math.log(1 / parameters.entropy_epsilon)
@@ -199,7 +200,7 @@ class Tolerance:
 
         slope = 4 * parameters.inv_temperature / math.sqrt(parameters.code_dim)
         below = max(0.0, math.log(EPSILON / parameters.entropy_epsilon))
-        sums = self.rounding * below * 2.0 ** (parameters.entropy_size / 2) / 8
+        sums = self.rounding * below * 2.0 ** (parameters.entropy_size / 2) / 4
         entropy_gradient = abs(parameters.entropy_weight) * weight * (5 * unit + sums) * slope
         commitment = 8 * self.rounding * abs(parameters.commitment_weight)
         if parameters.commitment == "square":
