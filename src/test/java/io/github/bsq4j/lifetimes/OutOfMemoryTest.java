@@ -50,10 +50,8 @@ class OutOfMemoryTest {
     ChildJvm child =
         ChildJvm.run(
             Work.class,
-            // One heap for all threads: each thread's own would take 128 MB of address space while
-            // it is
-            // set up and give most of that back, and the limit, taken in between, would be too
-            // high.
+            // One heap for all threads. Each thread's own would take 128 MB of address space for a
+            // moment and give most of it back, and a limit taken in between would be too high.
             Map.of("OMP_NUM_THREADS", "2", "MALLOC_ARENA_MAX", "1"),
             "--enable-native-access=ALL-UNNAMED",
             "-Dlibtorch=" + NativeRuntime.info().libtorch().orElseThrow(),
